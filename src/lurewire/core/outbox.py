@@ -1,0 +1,226 @@
+"""Messages between rooms: put in the transaction of their cause, delivered at least once.
+
+A message is named by topic and key, and the same name is one message for ever: the receiver's effect is made once by
+an idempotency key of its own, so that a kill at any point changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from lurewire.core.database import after_commit, metadata
+from lurewire.core.log import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from lurewire.core.clock import Clock
+    from lurewire.core.database import Database
+
+MAX_ATTEMPTS = 20
+_MAX_BACKOFF = 60.0
+_PAGE = 256
+
+messages = sa.Table(
+    "core_outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("topic", sa.String, nullable=False),
+    sa.Column("key", sa.String, nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Column("state", sa.String, nullable=False),  # waiting, delivered, dead
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("not_before", sa.Float, nullable=False, default=0.0),
+    sa.Column("put_at", sa.Float, nullable=False),
+    sa.Column("error", sa.String),
+    sa.UniqueConstraint("topic", "key"),
+    sa.Index("core_outbox_waiting", "state", "not_before"),
+)
+
+_log = get_logger("outbox")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message: `payload` is JSON, `attempts` counts earlier tries."""
+
+    id: int
+    topic: str
+    key: str
+    payload: Any
+    attempts: int
+
+
+@dataclass(slots=True)
+class _Subscription:
+    handler: Callable[[Message], Awaitable[None]]
+    slots: asyncio.Semaphore
+
+
+class Outbox:
+    """The durable queue between rooms, in the control database."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+        self._subscriptions: dict[str, _Subscription] = {}
+        self._in_flight: dict[int, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._dispatcher: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def put(self, conn: sa.Connection, topic: str, key: str, payload: Any) -> None:
+        """Add a message to the transaction of `conn`; the same topic and key again changes nothing."""
+        conn.execute(
+            sqlite_insert(messages)
+            .values(
+                topic=topic,
+                key=key,
+                payload=msgspec.json.encode(payload),
+                state="waiting",
+                attempts=0,
+                not_before=0.0,
+                put_at=self._clock.now().timestamp(),
+            )
+            .on_conflict_do_nothing(index_elements=["topic", "key"])
+        )
+        after_commit(conn, self._wake_from_any_thread)
+
+    def subscribe(self, topic: str, handler: Callable[[Message], Awaitable[None]], *, concurrency: int = 8) -> None:
+        """Deliver messages of `topic` to `handler`, at most `concurrency` at once; one handler a topic."""
+        if topic in self._subscriptions:
+            msg = f"topic {topic!r} has its handler already"
+            raise ValueError(msg)
+        self._subscriptions[topic] = _Subscription(handler, asyncio.Semaphore(concurrency))
+
+    async def start(self) -> None:
+        """Start to deliver, first what an earlier process left."""
+        self._loop = asyncio.get_running_loop()
+        self._stopping = False
+        self._dispatcher = asyncio.create_task(self._dispatch(), name="outbox")
+
+    async def stop(self) -> None:
+        """Stop; what is being handled is cancelled and delivered again by the next start."""
+        self._stopping = True
+        tasks = [t for t in (self._dispatcher, *self._in_flight.values()) if t is not None]
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._dispatcher = None
+
+    async def drained(self) -> None:
+        """Return when nothing waits and nothing is in flight (dead messages do not count)."""
+        while self._in_flight or self._waiting():
+            self._idle.clear()
+            await self._idle.wait()
+
+    def _waiting(self) -> int:
+        return self._db.read(lambda c: c.execute(_waiting_count).scalar_one())
+
+    def _wake_from_any_thread(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def _dispatch(self) -> None:
+        while True:
+            self._wake.clear()
+            now = self._clock.now().timestamp()
+            topics = list(self._subscriptions)
+            started = 0
+            for row in self._db.read(lambda c, now=now, topics=topics: c.execute(_due(now, topics)).all()):  # type: ignore[misc]
+                subscription = self._subscriptions.get(row.topic)
+                if subscription is None or row.id in self._in_flight:
+                    continue
+                message = Message(row.id, row.topic, row.key, msgspec.json.decode(row.payload), row.attempts)
+                self._in_flight[row.id] = asyncio.create_task(self._deliver(subscription, message))
+                started += 1
+            if not started:
+                await self._wait_for_work(now)
+
+    async def _wait_for_work(self, now: float) -> None:
+        next_due = self._db.read(lambda c: c.execute(_next_due, {"now": now}).scalar())
+        sleeper = asyncio.create_task(self._clock.sleep(next_due - now if next_due else 3600.0))
+        waker = asyncio.create_task(self._wake.wait())
+        try:
+            await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeper.cancel()
+            waker.cancel()
+
+    async def _deliver(self, subscription: _Subscription, message: Message) -> None:
+        try:
+            async with subscription.slots:
+                try:
+                    await subscription.handler(message)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the message is tried again
+                    await self._failed(message, error)
+                else:
+                    await self._db.write(lambda c: c.execute(_delivered, {"row": message.id}))
+        finally:
+            self._in_flight.pop(message.id, None)
+            self._wake.set()
+            self._idle.set()
+
+    async def _failed(self, message: Message, error: Exception) -> None:
+        attempts = message.attempts + 1
+        dead = attempts >= MAX_ATTEMPTS
+        log = _log.error if dead else _log.warning
+        log(
+            "message is dead" if dead else "message failed",
+            topic=message.topic,
+            key=message.key,
+            attempts=attempts,
+            error=repr(error),
+            exc_info=error,
+        )
+        delay = timedelta(seconds=min(0.1 * 2**attempts, _MAX_BACKOFF))
+        values = {
+            "row": message.id,
+            "new_state": "dead" if dead else "waiting",
+            "new_attempts": attempts,
+            "due": (self._clock.now() + delay).timestamp(),
+            "text": repr(error)[:2000],
+        }
+        await self._db.write(lambda c: c.execute(_retry, values))
+
+
+_waiting_count = sa.select(sa.func.count()).where(messages.c.state == "waiting")
+_next_due = sa.select(sa.func.min(messages.c.not_before)).where(
+    messages.c.state == "waiting", messages.c.not_before > sa.bindparam("now")
+)
+_delivered = (
+    sa.update(messages)
+    .where(messages.c.id == sa.bindparam("row"))
+    .values(state="delivered", payload=b"null", error=None)
+)
+_retry = (
+    sa.update(messages)
+    .where(messages.c.id == sa.bindparam("row"))
+    .values(
+        state=sa.bindparam("new_state"),
+        attempts=sa.bindparam("new_attempts"),
+        not_before=sa.bindparam("due"),
+        error=sa.bindparam("text"),
+    )
+)
+
+
+def _due(now: float, topics: list[str]) -> sa.Select[Any]:
+    return (
+        sa.select(messages.c.id, messages.c.topic, messages.c.key, messages.c.payload, messages.c.attempts)
+        .where(messages.c.state == "waiting", messages.c.not_before <= now, messages.c.topic.in_(topics))
+        .order_by(messages.c.id)
+        .limit(_PAGE)
+    )
