@@ -22,25 +22,67 @@ class SettingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting; `kind` is its type, `default` the value that it has when nobody sets it."""
+    """One setting; `kind` is its type, `default` the value that it has when nobody sets it.
+
+    Lists are of text, tables of text to text. `choices`, where there are any, are the values that fit.
+    """
 
     name: str
     kind: type[Any]
     default: Any
     help: str
+    choices: tuple[str, ...] | range = ()
+
+    def fits(self, value: Any) -> bool:
+        """Whether `value` is one that the setting can have."""
+        if not isinstance(value, self.kind) or (self.kind is int and isinstance(value, bool)):
+            return False
+        if isinstance(value, dict | list) and not all(isinstance(item, str) for item in _items(value)):
+            return False
+        return not self.choices or value in self.choices
+
+    @property
+    def expects(self) -> str:
+        """What fits, in words."""
+        if isinstance(self.choices, range):
+            return f"a number from {self.choices.start} to {self.choices.stop - 1}"
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        return _KINDS[self.kind]
+
+
+_KINDS = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    list: "a list of texts",
+    dict: "a table of text to text",
+}
+
+_PORTS = range(65536)
+
+
+def _items(value: dict[Any, Any] | list[Any]) -> list[Any]:
+    return [*value.keys(), *value.values()] if isinstance(value, dict) else value
 
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "server.host", str, "127.0.0.1", "Address that the core process binds to. Loopback unless you say otherwise."
     ),
-    Setting("server.port", int, 8443, "HTTPS port of the core process; 0 takes a free one."),
+    Setting("server.port", int, 8443, "HTTPS port of the core process; 0 takes a free one.", _PORTS),
     Setting("server.names", list, [], "Further local names and private addresses that the certificate covers."),
-    Setting("log.level", str, "info", "Least level of the lines that are logged: debug, info, warning or error."),
+    Setting(
+        "log.level",
+        str,
+        "info",
+        "Least level of the lines that are logged.",
+        ("debug", "info", "warning", "error"),
+    ),
     Setting("sensor.enabled", bool, True, "Run the sensor process with its decoys."),
     Setting("sensor.host", str, "127.0.0.1", "Address that the decoys bind to."),
-    Setting("sensor.ssh_port", int, 2222, "Port of the SSH decoy; 0 takes a free one."),
-    Setting("sensor.http_port", int, 8080, "Port of the HTTP decoy; 0 takes a free one."),
+    Setting("sensor.ssh_port", int, 2222, "Port of the SSH decoy; 0 takes a free one.", _PORTS),
+    Setting("sensor.http_port", int, 8080, "Port of the HTTP decoy; 0 takes a free one.", _PORTS),
     Setting(
         "sensor.proxy_from", list, [], "Addresses or networks whose PROXY protocol header is believed. Empty: off."
     ),
@@ -57,6 +99,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("outbound.allow_private", bool, False, "Let playbooks call private and loopback addresses."),
     Setting("analytics.fire_late", bool, False, "Fire for rows that arrived too late for every scheduled window."),
     Setting("solutions", list, ["trapeye", "lurewire", "ipinsights"], "Solutions that the first start deploys."),
+    Setting(
+        "limits",
+        dict,
+        {},
+        "Limits that differ from the documented ones, by name: see the manual's table of limits.",
+    ),
     Setting("ipintel.data", str, "", "Folder of the IP data. Empty: the user's data folder."),
 )
 
@@ -88,7 +136,7 @@ def load(folder: Path, environ: Mapping[str, str] | None = None) -> Settings:
     if file.exists():
         try:
             tree = tomllib.loads(file.read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             msg = f"{file}: {error}"
             raise SettingError(msg) from error
         for name, value in _flatten(tree, ""):
@@ -96,8 +144,17 @@ def load(folder: Path, environ: Mapping[str, str] | None = None) -> Settings:
     for variable, text in sorted((environ if environ is not None else os.environ).items()):
         name = variable.removeprefix("LUREWIRE_").lower().replace("__", ".")
         if variable.startswith("LUREWIRE_") and name in _BY_NAME:
-            values[name] = _from_text(_BY_NAME[name], text, variable)
+            values[name] = parse(name, text, variable)
     return Settings(values)
+
+
+def parse(name: str, text: str, source: str) -> Any:
+    """The value of setting `name` written as text, as an environment or a command line gives it.
+
+    Lists are written `a,b`, tables `a=x,b=y`. Raises `SettingError`.
+    """
+    setting = _BY_NAME.get(name)
+    return _checked(name, text if setting is None else _from_text(setting, text), source)
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
@@ -116,22 +173,20 @@ def _checked(name: str, value: Any, source: str) -> Any:
     if setting is None:
         msg = f"{source}: there is no setting '{name}'; `lurewire settings` lists them"
         raise SettingError(msg)
-    fits = isinstance(value, setting.kind) and not (setting.kind is int and isinstance(value, bool))
-    if not fits:
-        msg = f"{source}: setting '{name}' takes {setting.kind.__name__}, not {value!r}"
+    if not setting.fits(value):
+        msg = f"{source}: setting '{name}' takes {setting.expects}, not {value!r}"
         raise SettingError(msg)
     return value
 
 
-def _from_text(setting: Setting, text: str, source: str) -> Any:
-    if setting.kind is str:
-        return text
+def _from_text(setting: Setting, text: str) -> Any:
+    """The value that `text` stands for; `text` itself, which will not fit, where it stands for none."""
     if setting.kind is bool:
         if text.lower() in ("true", "1", "yes", "on"):
             return True
         if text.lower() in ("false", "0", "no", "off", ""):
             return False
-    if setting.kind is int and text.lstrip("-").isdigit():
+    if setting.kind is int and text.isascii() and text.removeprefix("-").isdigit():
         return int(text)
     if setting.kind is list:
         return [part.strip() for part in text.split(",") if part.strip()]
@@ -139,5 +194,4 @@ def _from_text(setting: Setting, text: str, source: str) -> Any:
         pairs = [part.split("=", 1) for part in text.split(",") if part.strip()]
         if all(len(pair) == 2 for pair in pairs):
             return {k.strip(): v.strip() for k, v in pairs}
-    msg = f"{source}: setting '{setting.name}' takes {setting.kind.__name__}, not {text!r}"
-    raise SettingError(msg)
+    return text

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import http.client
 import json
 import os
+import socket
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,12 +23,13 @@ from lurewire.core.log import get_logger
 from lurewire.core.secretbox import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lurewire.settings import Settings
 
 READY_SECONDS = 60.0
+_CONTROL_SECONDS = 660.0
 _STOP_SECONDS = 15.0
 _BACKOFF = (0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY_SECONDS = 30.0
@@ -36,6 +39,10 @@ _log = get_logger("supervisor")
 
 class ChildFailedError(Exception):
     """A process did not get ready; its log says why."""
+
+
+class ControlError(Exception):
+    """A command over the operator's socket failed, or nobody answers there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +85,12 @@ class FolderLock:
 class _Child:
     """One child process, started again when it dies, until `stop`."""
 
-    def __init__(self, name: str, module: str, config: Callable[[], dict[str, Any]], log: Path | None) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], config: Callable[[], dict[str, Any]], log: Path | None
+    ) -> None:
         self.name = name
         self.ready: dict[str, Any] = {}
-        self._module = module
+        self._arguments = arguments
         self._config = config
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
@@ -121,7 +130,7 @@ class _Child:
             self._process = process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                self._module,
+                *self._arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -141,10 +150,11 @@ class _Child:
             where = f"; see {self._log}" if self._log else ""
             msg = f"the {self.name} process did not start (exit code {process.returncode}){where}"
             raise ChildFailedError(msg)
-        self.ready = json.loads(line)
-        if "error" in self.ready:
+        answer = json.loads(line)
+        if "error" in answer:
             await process.wait()
-            raise ChildFailedError(str(self.ready["error"]))
+            raise ChildFailedError(str(answer["error"]))
+        self.ready = answer["ready"]
         self.on_ready()
 
     async def _keep_alive(self) -> None:
@@ -178,10 +188,9 @@ class Supervisor:
         self._folder = folder.resolve()
         self._settings = settings
         self._lock: FolderLock | None = None
-        self._core = _Child("core", "lurewire.app", self._core_config, self._folder / "core.log" if logs else None)
-        self._sensor = _Child(
-            "sensor", "lurewire.sensor", self._sensor_config, self._folder / "sensor.log" if logs else None
-        )
+        core_log, sensor_log = (self._folder / "core.log", self._folder / "sensor.log") if logs else (None, None)
+        self._core = _Child("core", ("lurewire.app",), self._core_config, core_log)
+        self._sensor = _Child("sensor", ("lurewire.sensor", "-"), self._sensor_config, sensor_log)
         self._core.on_ready = self._sensor.on_ready = self._publish
         self._port: int = settings["server.port"]
 
@@ -234,16 +243,19 @@ class Supervisor:
 
     def _sensor_config(self) -> dict[str, Any]:
         settings, ready = self._settings, self._sensor.ready
+        folder = self._folder / "sensor"
         return {
-            "folder": str(self._folder / "sensor"),
-            "log_level": settings["log.level"],
-            "host": settings["sensor.host"],
+            "state_folder": str(folder),
+            "ssh_host_key": str(folder / "ssh_host_key"),
+            "entity_uuid": self._core.ready["entity_uuid"],
+            "bind_host": settings["sensor.host"],
             "ssh_port": ready.get("ssh") or settings["sensor.ssh_port"],
             "http_port": ready.get("http") or settings["sensor.http_port"],
-            "proxy_from": settings["sensor.proxy_from"],
-            "reverse_dns": settings["sensor.reverse_dns"],
+            "trusted_proxies": settings["sensor.proxy_from"],
             "product": settings["sensor.product"],
             "vendor": settings["sensor.vendor"],
+            "reverse_dns": settings["sensor.reverse_dns"],
+            "log_level": settings["log.level"],
             "connector": self._core.ready["connector"],
         }
 
@@ -255,3 +267,30 @@ def read_runtime(folder: Path) -> Running:
         msg = f"no Lurewire runs on {folder}: start one with `lurewire up --folder {folder}`"
         raise StateFolderError(msg)
     return Running(**json.loads(file.read_bytes()))
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_CONTROL_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def ask_control(control: str, path: str, body: dict[str, Any]) -> Any:
+    """POST to an operator's socket (`Running.control`); raises `ControlError`. Blocks."""
+    connection = _UnixConnection(control)
+    try:
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = json.loads(connection.getresponse().read())
+    except OSError as error:
+        msg = f"nobody answers on {control} ({error}): is it still running?"
+        raise ControlError(msg) from error
+    finally:
+        connection.close()
+    if "error" in answer:
+        raise ControlError(answer["error"])
+    return answer
