@@ -24,7 +24,7 @@ class SettingError(Exception):
 class Setting:
     """One setting; `kind` is its type, `default` the value that it has when nobody sets it.
 
-    Lists are of text, tables of text to text. `choices`, where there are any, are the values that fit.
+    `choices`, where there are any, are the values that fit; `item` is the type of what a list or table holds.
     """
 
     name: str
@@ -32,14 +32,14 @@ class Setting:
     default: Any
     help: str
     choices: tuple[str, ...] | range = ()
+    item: type[str | int] = str
 
     def fits(self, value: Any) -> bool:
         """Whether `value` is one that the setting can have."""
-        if not isinstance(value, self.kind) or (self.kind is int and isinstance(value, bool)):
+        if not _is(self.kind, value):
             return False
-        if isinstance(value, dict | list) and not all(isinstance(item, str) for item in _items(value)):
-            return False
-        return not self.choices or value in self.choices
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return all(_is(self.item, item) for item in items) and (not self.choices or value in self.choices)
 
     @property
     def expects(self) -> str:
@@ -48,22 +48,22 @@ class Setting:
             return f"a number from {self.choices.start} to {self.choices.stop - 1}"
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        return _KINDS[self.kind]
+        return _KINDS[self.kind].format(_KINDS[self.item])
+
+
+def _is(kind: type[Any], value: Any) -> bool:
+    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
 
 
 _KINDS = {
     str: "text",
     bool: "true or false",
     int: "a whole number",
-    list: "a list of texts",
-    dict: "a table of text to text",
+    list: "a list, each item {}",
+    dict: "a table, each value {}",
 }
 
 _PORTS = range(65536)
-
-
-def _items(value: dict[Any, Any] | list[Any]) -> list[Any]:
-    return [*value.keys(), *value.values()] if isinstance(value, dict) else value
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -87,6 +87,9 @@ SETTINGS: tuple[Setting, ...] = (
         "sensor.proxy_from", list, [], "Addresses or networks whose PROXY protocol header is believed. Empty: off."
     ),
     Setting("sensor.reverse_dns", bool, False, "Look up the DNS name of a source. It tells the source's name server."),
+    Setting(
+        "sensor.login_after_failures", int, 3, "Failed logins after which the SSH decoy lets a source in; 0: never."
+    ),
     Setting("sensor.product", str, "Lurewire", "Product in the events' @meta."),
     Setting("sensor.vendor", str, "Lurewire", "Vendor in the events' @meta."),
     Setting(
@@ -104,6 +107,7 @@ SETTINGS: tuple[Setting, ...] = (
         dict,
         {},
         "Limits that differ from the documented ones, by name: see the manual's table of limits.",
+        item=int,
     ),
     Setting("ipintel.data", str, "", "Folder of the IP data. Empty: the user's data folder."),
 )
@@ -161,10 +165,13 @@ def _flatten(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict) and name not in _BY_NAME:
-            found += _flatten(value, f"{name}.")
-        else:
+        if not isinstance(value, dict):
             found.append((name, value))
+        elif name in _BY_NAME:
+            # TOML reads a bare `ipinsights.io = ...` as a table in a table; as a host or a limit it is one name.
+            found.append((name, dict(_flatten(value, ""))))
+        else:
+            found += _flatten(value, f"{name}.")
     return found
 
 
@@ -186,12 +193,16 @@ def _from_text(setting: Setting, text: str) -> Any:
             return True
         if text.lower() in ("false", "0", "no", "off", ""):
             return False
-    if setting.kind is int and text.isascii() and text.removeprefix("-").isdigit():
-        return int(text)
+    if setting.kind is int:
+        return _number(text)
     if setting.kind is list:
         return [part.strip() for part in text.split(",") if part.strip()]
     if setting.kind is dict:
         pairs = [part.split("=", 1) for part in text.split(",") if part.strip()]
         if all(len(pair) == 2 for pair in pairs):
-            return {k.strip(): v.strip() for k, v in pairs}
+            return {k.strip(): _number(v.strip()) if setting.item is int else v.strip() for k, v in pairs}
     return text
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isascii() and text.removeprefix("-").isdigit() else text

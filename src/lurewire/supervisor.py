@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lurewire.core.errors import StateFolderError
+from lurewire.core.limits import limit_values
 from lurewire.core.log import get_logger
 from lurewire.core.secretbox import write_private
 
@@ -96,12 +97,17 @@ class _Child:
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
         self._stopping = False
+        self._up = False
         self.on_ready: Callable[[], None] = lambda: None
 
     @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._up and self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
         await self._spawn()
@@ -125,6 +131,7 @@ class _Child:
                 await self._watch
 
     async def _spawn(self) -> None:
+        self._up = False
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(self._log.open("ab")) if self._log else None
             self._process = process = await asyncio.create_subprocess_exec(
@@ -154,7 +161,8 @@ class _Child:
         if "error" in answer:
             await process.wait()
             raise ChildFailedError(str(answer["error"]))
-        self.ready = answer["ready"]
+        self.ready = answer
+        self._up = True
         self.on_ready()
 
     async def _keep_alive(self) -> None:
@@ -190,7 +198,7 @@ class Supervisor:
         self._lock: FolderLock | None = None
         core_log, sensor_log = (self._folder / "core.log", self._folder / "sensor.log") if logs else (None, None)
         self._core = _Child("core", ("lurewire.app",), self._core_config, core_log)
-        self._sensor = _Child("sensor", ("lurewire.sensor", "-"), self._sensor_config, sensor_log)
+        self._sensor = _Child("sensor", ("lurewire.sensor",), self._sensor_config, sensor_log)
         self._core.on_ready = self._sensor.on_ready = self._publish
         self._port: int = settings["server.port"]
 
@@ -219,8 +227,13 @@ class Supervisor:
             self._lock.release()
             self._lock = None
 
+    def healthy(self) -> bool:
+        """Whether every process that should run does."""
+        wanted = [self._core, self._sensor] if self._settings["sensor.enabled"] else [self._core]
+        return all(child.alive for child in wanted)
+
     def running(self) -> Running:
-        """What runs now."""
+        """What runs now, or ran until it died."""
         decoys = self._sensor.ready
         return Running(
             url=self._core.ready["url"],
@@ -243,19 +256,19 @@ class Supervisor:
 
     def _sensor_config(self) -> dict[str, Any]:
         settings, ready = self._settings, self._sensor.ready
-        folder = self._folder / "sensor"
         return {
-            "state_folder": str(folder),
-            "ssh_host_key": str(folder / "ssh_host_key"),
+            "folder": str(self._folder / "sensor"),
             "entity_uuid": self._core.ready["entity_uuid"],
-            "bind_host": settings["sensor.host"],
+            "host": settings["sensor.host"],
             "ssh_port": ready.get("ssh") or settings["sensor.ssh_port"],
             "http_port": ready.get("http") or settings["sensor.http_port"],
-            "trusted_proxies": settings["sensor.proxy_from"],
+            "proxy_from": settings["sensor.proxy_from"],
             "product": settings["sensor.product"],
             "vendor": settings["sensor.vendor"],
             "reverse_dns": settings["sensor.reverse_dns"],
+            "login_after_failures": settings["sensor.login_after_failures"],
             "log_level": settings["log.level"],
+            "limits": limit_values(settings["limits"]),
             "connector": self._core.ready["connector"],
         }
 

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import sqlalchemy as sa
 
 from lurewire.core.errors import StateFolderError
+from lurewire.core.log import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
+
+_log = get_logger("database")
 
 SCHEMA_VERSION = 1
 _MAX_GROUP = 512
@@ -39,14 +42,17 @@ class _Job:
 
 
 def after_commit(conn: sa.Connection, callback: Callable[[], None]) -> None:
-    """Have `callback` called, on the writer thread, once what `conn` writes is durable; never if it rolls back."""
+    """Have `callback` called once what `conn` writes is durable; never if it rolls back.
+
+    It runs on the writer thread, before the write returns, and must be short.
+    """
     cast("list[Callable[[], None]]", conn.info["after_commit"]).append(callback)
 
 
 class Database:
     """An SQLite file: WAL, synchronous=FULL, one writer thread, readers on the calling thread.
 
-    `open` raises `StateFolderError` where the file was written by another version of the schema.
+    `open` raises `StateFolderError` where the file was written by another version of the schema, or is no database.
     """
 
     def __init__(self, path: Path, tables: sa.MetaData = metadata) -> None:
@@ -54,6 +60,7 @@ class Database:
         self._tables = tables
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._thread_lock = threading.Lock()
         self._local = threading.local()
         self._readers: list[sa.Connection] = []
         self._readers_lock = threading.Lock()
@@ -67,6 +74,17 @@ class Database:
     def open(self) -> None:
         """Create the file and its tables where they are missing, and start the writer."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.touch(mode=0o600)
+        try:
+            self._create_tables()
+        except sa.exc.DatabaseError as error:
+            msg = f"{self._path} cannot be opened: {error.orig}. Restore it from a backup, or use another folder."
+            raise StateFolderError(msg) from error
+        self._path.chmod(0o600)
+        self._thread = threading.Thread(target=self._write_all, name=f"db-writer-{self._path.name}", daemon=True)
+        self._thread.start()
+
+    def _create_tables(self) -> None:
         with self._engine.connect() as conn:
             version = conn.exec_driver_sql("pragma user_version").scalar_one()
             if version not in (0, SCHEMA_VERSION):
@@ -79,16 +97,15 @@ class Database:
             self._tables.create_all(conn)
             conn.exec_driver_sql(f"pragma user_version = {SCHEMA_VERSION}")
             conn.exec_driver_sql("commit")
-        self._path.chmod(0o600)
-        self._thread = threading.Thread(target=self._write_all, name=f"db-writer-{self._path.name}", daemon=True)
-        self._thread.start()
 
     def close(self) -> None:
         """Finish what was handed in, then stop the writer."""
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join()
-            self._thread = None
+        with self._thread_lock:
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                self._queue.put(None)
+        if thread is not None:
+            thread.join()
         with self._readers_lock:
             for reader in self._readers:
                 reader.close()
@@ -108,22 +125,33 @@ class Database:
         return self._submit(work).result()
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work` on this thread in one consistent snapshot; short reads only where this is the event loop."""
+        """Run `work` on this thread in one consistent snapshot; short reads only where this is the event loop.
+
+        A read inside a read sees the same snapshot. The connection refuses to write.
+        """
         conn: sa.Connection | None = getattr(self._local, "reader", None)
         if conn is None:
             conn = self._engine.connect()
+            conn.exec_driver_sql("pragma query_only=on")
             self._local.reader = conn
             with self._readers_lock:
                 self._readers.append(conn)
-        with _transaction(conn, "begin"):
+        if getattr(self._local, "reading", False):
             return work(conn)
+        self._local.reading = True
+        try:
+            with _transaction(conn, "begin"):
+                return work(conn)
+        finally:
+            self._local.reading = False
 
     def _submit(self, work: Callable[[sa.Connection], T]) -> Future[T]:
-        if self._thread is None:
-            msg = f"{self._path} is not open"
-            raise RuntimeError(msg)
         job = _Job(work)
-        self._queue.put(job)
+        with self._thread_lock:
+            if self._thread is None:
+                msg = f"{self._path} is not open"
+                raise RuntimeError(msg)
+            self._queue.put(job)
         return job.future
 
     def _write_all(self) -> None:
@@ -140,7 +168,7 @@ class Database:
                         stop = True
                         break
                     group.append(job)
-                _commit_group(conn, group)
+                _commit_group(conn, [job for job in group if job.future.set_running_or_notify_cancel()])
                 if stop:
                     return
 
@@ -151,15 +179,16 @@ def _commit_group(conn: sa.Connection, group: list[_Job]) -> None:
     try:
         with _transaction(conn, "begin immediate"):
             for job in group:
-                if not job.future.set_running_or_notify_cancel():
-                    continue
                 own: list[Callable[[], None]] = []
                 conn.info["after_commit"] = own
                 conn.exec_driver_sql("savepoint job")
                 try:
                     result = job.work(conn)
                 except BaseException as error:  # noqa: BLE001 - it belongs to the caller, who gets it
-                    conn.exec_driver_sql("rollback to job")
+                    try:
+                        conn.exec_driver_sql("rollback to job")
+                    except sa.exc.OperationalError:  # a full disk has ended the whole transaction: all must know why
+                        raise error from None
                     conn.exec_driver_sql("release job")
                     job.future.set_exception(error)
                     continue
@@ -171,10 +200,13 @@ def _commit_group(conn: sa.Connection, group: list[_Job]) -> None:
             if not job.future.done():
                 job.future.set_exception(error)
         return
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001 - what it follows is durable, and the writer serves everybody
+            _log.error("after_commit callback failed", exc_info=error)
     for job, result in done:
         job.future.set_result(result)
-    for callback in callbacks:
-        callback()
 
 
 @contextlib.contextmanager
@@ -184,7 +216,8 @@ def _transaction(conn: sa.Connection, begin: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        conn.exec_driver_sql("rollback")
+        with contextlib.suppress(sa.exc.OperationalError):  # a full disk has ended the transaction already
+            conn.exec_driver_sql("rollback")
         conn.rollback()
         raise
     conn.exec_driver_sql("commit")

@@ -92,8 +92,11 @@ class Gatekeeper(Protocol):
 
 def build_app(rooms: Sequence[RoomRoutes], gatekeeper: Gatekeeper, **starlette: Any) -> Starlette:
     """One ASGI application of the rooms' routes; the first route whose path and method fit answers."""
-    routes = [_GuardedRoute(room, route, gatekeeper) for room in rooms for route in room.routes]
-    return Starlette(routes=routes, **starlette)
+    routes: list[_GuardedRoute] = []
+    routes += [_GuardedRoute(room, route, gatekeeper, routes) for room in rooms for route in room.routes]
+    app = Starlette(routes=routes, **starlette)
+    app.router.redirect_slashes = False  # Azure answers 404; a redirect would be built from the client's Host header
+    return app
 
 
 def path_pattern(path: str) -> re.Pattern[str]:
@@ -108,7 +111,10 @@ def path_pattern(path: str) -> re.Pattern[str]:
 
 
 class _GuardedRoute(BaseRoute):
-    def __init__(self, room: RoomRoutes, route: Route, gatekeeper: Gatekeeper) -> None:
+    def __init__(
+        self, room: RoomRoutes, route: Route, gatekeeper: Gatekeeper, siblings: Sequence[_GuardedRoute]
+    ) -> None:
+        self._siblings = siblings
         self._room = room
         self._route = route
         self._gatekeeper = gatekeeper
@@ -126,10 +132,11 @@ class _GuardedRoute(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         if request.method != self._route.method:
+            here = {r._route.method for r in self._siblings if r._pattern.fullmatch(scope["path"])}  # noqa: SLF001 - own class
             response: Response = JSONResponse(
                 {"error": {"code": "MethodNotAllowed", "message": f"The method {request.method} is not allowed here."}},
                 status_code=405,
-                headers={"Allow": self._route.method},
+                headers={"Allow": ", ".join(sorted(here))},
             )
         else:
             response = await self._answer(request)

@@ -41,7 +41,8 @@ def _make_inert(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
         if key != "exception":
             event[key] = _inert_value(value)
         else:
-            event[key] = "\n".join(inert(line) for line in str(value).splitlines())
+            # Indented, so that a message with a line break in it cannot pass for a log line of its own.
+            event[key] = "\n".join(f"  {_inert_value(line)}" for line in str(value).splitlines())
     return event
 
 
@@ -64,5 +65,5 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
 
 
 def get_logger(name: str, **bound: Any) -> FilteringBoundLogger:
-    """A logger whose lines carry `logger=name`."""
-    return cast("FilteringBoundLogger", structlog.get_logger(logger=name, **bound))
+    """A logger whose lines carry `[name]`."""
+    return cast("FilteringBoundLogger", structlog.get_logger(logger_name=name, **bound))

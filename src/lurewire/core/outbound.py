@@ -12,10 +12,10 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 MAX_RESPONSE_BYTES = 100 * 1024 * 1024
 """Source: https://learn.microsoft.com/azure/logic-apps/logic-apps-limits-and-config#messages (message size, 100 MB)."""
+
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class OutboundError(Exception):
@@ -57,7 +60,11 @@ class OutboundResponse:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address may be called from here: global unicast, also when it is IPv4 written as IPv6."""
+    """Whether an IP address may be called from here: global unicast, also when it is IPv4 written as IPv6.
+
+    Of IPv6 only `2000::/3` is assigned (https://www.iana.org/assignments/ipv6-address-space); what else the standard
+    library calls global, such as `::127.0.0.1` and `fec0::/10`, is old notation for local addresses.
+    """
     try:
         parsed = ipaddress.ip_address(address.split("%", 1)[0])
     except ValueError:
@@ -68,10 +75,9 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
+        if parsed not in _GLOBAL_UNICAST:
+            return False
     return parsed.is_global and not parsed.is_multicast
-
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class _GuardedResolver(AbstractResolver):
@@ -131,24 +137,21 @@ class Outbound:
 
         Raises `OutboundRefused` (guard) and `OutboundError` (no answer within `timeout` seconds, or none at all).
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            msg = f"'{url}' is not an absolute http or https URL"
-            raise OutboundError(msg)
-        room = self._room_for(parts.hostname, parts.port)
+        target = _parse(url)
+        asked = f"{method} {target.scheme}://{target.host_port_subcomponent}"
+        room = self._room_for(target)
         try:
             if room is not None:
                 async with asyncio.timeout(timeout):
-                    return await _ask_room(room, self._rooms[room], method, url, headers, body)
-            self._check_literal(parts.hostname)
-            return await self._send(method, url, headers, body, timeout)
+                    return await _ask_room(room, self._app_of(room), method, target, headers, body)
+            self._check_literal(str(target.raw_host))
+            return await self._send(method, target, headers, body, timeout)
         except TimeoutError as error:
-            msg = f"{method} {parts.scheme}://{parts.netloc} had no answer within {timeout:g} s"
+            msg = f"{asked} had no answer within {timeout:g} s"
             raise OutboundError(msg) from error
-        except (aiohttp.ClientError, OSError) as error:
-            if isinstance(error.__cause__, OutboundRefused):
-                raise error.__cause__ from error
-            msg = f"{method} {parts.scheme}://{parts.netloc} failed: {error}"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # ValueError: a header, method or host that cannot be written on the wire.
+            msg = f"{asked} failed: {error}"
             raise OutboundError(msg) from error
 
     async def close(self) -> None:
@@ -157,10 +160,17 @@ class Outbound:
             await self._session.close()
             self._session = None
 
-    def _room_for(self, host: str, port: int | None) -> str | None:
-        if port is not None and (room := self._routes.get(f"{host.lower()}:{port}")):
-            return room
-        return self._routes.get(host.lower())
+    def _room_for(self, target: URL) -> str | None:
+        host = str(target.host).lower()
+        return self._routes.get(f"{host}:{target.port}") or self._routes.get(host)
+
+    def _app_of(self, room: str) -> ASGIApp:
+        app = self._rooms.get(room)
+        if app is None:
+            known = ", ".join(sorted(self._rooms))
+            msg = f"the setting outbound.routes names the room '{room}', which there is not; there are: {known}"
+            raise OutboundError(msg)
+        return app
 
     def _check_literal(self, host: str) -> None:
         # The HTTP client does not ask the resolver for a host that is an address already.
@@ -172,7 +182,7 @@ class Outbound:
             raise OutboundRefused(host, host)
 
     async def _send(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | None, seconds: float
+        self, method: str, target: URL, headers: Sequence[tuple[str, str]], body: bytes | None, seconds: float
     ) -> OutboundResponse:
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -183,29 +193,42 @@ class Outbound:
             )
         async with self._session.request(
             method,
-            url,
+            target,
             headers=list(headers),
             data=body,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=seconds),
         ) as response:
-            content = await response.content.read(MAX_RESPONSE_BYTES + 1)
-            while len(content) <= MAX_RESPONSE_BYTES and (more := await response.content.read(1 << 20)):
-                content += more
-            if len(content) > MAX_RESPONSE_BYTES:
-                msg = f"{method} {url} answered with more than {MAX_RESPONSE_BYTES} bytes"
-                raise OutboundError(msg)
-            return OutboundResponse(response.status, tuple(response.headers.items()), content, None)
+            content = bytearray()
+            async for chunk in response.content.iter_any():
+                content += chunk
+                if len(content) > MAX_RESPONSE_BYTES:
+                    msg = f"{method} {target.origin()} answered with more than {MAX_RESPONSE_BYTES} bytes"
+                    raise OutboundError(msg)
+            return OutboundResponse(response.status, tuple(response.headers.items()), bytes(content), None)
+
+
+def _parse(url: str) -> URL:
+    # One parser for the guard, the routes and the connection: what two of them read differently would be a way around.
+    try:
+        target = URL(url)
+        if target.scheme in ("http", "https") and target.raw_host:
+            return target.with_fragment(None)
+        reason = "not an absolute http or https URL"
+    except ValueError as error:
+        reason = str(error)
+    # A query may hold a key, and what stands before '@' a password.
+    msg = f"'{url.split('?', 1)[0].rsplit('@', 1)[-1]}' cannot be called: {reason}"
+    raise OutboundError(msg)
 
 
 async def _ask_room(
-    name: str, app: ASGIApp, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | None
+    name: str, app: ASGIApp, method: str, target: URL, headers: Sequence[tuple[str, str]], body: bytes | None
 ) -> OutboundResponse:
-    parts = urlsplit(url)
     given = {k.lower() for k, _ in headers}
     fields = [(k.lower().encode("latin-1"), v.encode("utf-8")) for k, v in headers]
     if "host" not in given:
-        fields.append((b"host", parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii")))
+        fields.append((b"host", str(target.host_port_subcomponent).encode("ascii")))
     if body is not None and "content-length" not in given:
         fields.append((b"content-length", str(len(body)).encode()))
     scope: dict[str, Any] = {
@@ -213,14 +236,14 @@ async def _ask_room(
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": method.upper(),
-        "scheme": parts.scheme,
-        "path": unquote(parts.path) or "/",
-        "raw_path": parts.path.encode("ascii", "backslashreplace"),
-        "query_string": parts.query.encode("ascii", "backslashreplace"),
+        "scheme": target.scheme,
+        "path": target.path,
+        "raw_path": target.raw_path.encode("ascii"),
+        "query_string": target.raw_query_string.encode("ascii"),
         "root_path": "",
         "headers": fields,
         "client": ("127.0.0.1", 0),
-        "server": (parts.hostname, parts.port or 443),
+        "server": (target.host, target.port),
         "state": {},
     }
     sent = False

@@ -7,8 +7,7 @@ an idempotency key of its own, so that a kill at any point changes nothing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 
 MAX_ATTEMPTS = 20
 _MAX_BACKOFF = 60.0
-_PAGE = 256
+_DATABASE_PAUSE = 1.0
+_STOP_GRACE = 5.0
 
 messages = sa.Table(
     "core_outbox",
@@ -42,7 +42,7 @@ messages = sa.Table(
     sa.Column("put_at", sa.Float, nullable=False),
     sa.Column("error", sa.String),
     sa.UniqueConstraint("topic", "key"),
-    sa.Index("core_outbox_waiting", "state", "not_before"),
+    sa.Index("core_outbox_waiting", "state", "topic", "id", "not_before"),
 )
 
 _log = get_logger("outbox")
@@ -62,7 +62,8 @@ class Message:
 @dataclass(slots=True)
 class _Subscription:
     handler: Callable[[Message], Awaitable[None]]
-    slots: asyncio.Semaphore
+    concurrency: int
+    in_flight: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
 
 class Outbox:
@@ -72,7 +73,6 @@ class Outbox:
         self._db = db
         self._clock = clock
         self._subscriptions: dict[str, _Subscription] = {}
-        self._in_flight: dict[int, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -101,7 +101,7 @@ class Outbox:
         if topic in self._subscriptions:
             msg = f"topic {topic!r} has its handler already"
             raise ValueError(msg)
-        self._subscriptions[topic] = _Subscription(handler, asyncio.Semaphore(concurrency))
+        self._subscriptions[topic] = _Subscription(handler, concurrency)
 
     async def start(self) -> None:
         """Start to deliver, first what an earlier process left."""
@@ -110,24 +110,29 @@ class Outbox:
         self._dispatcher = asyncio.create_task(self._dispatch(), name="outbox")
 
     async def stop(self) -> None:
-        """Stop; what is being handled is cancelled and delivered again by the next start."""
+        """Stop; what is being handled is cancelled and delivered again by the next start.
+
+        A handler that does not end within 5 s of its cancellation is reported in the log and left behind.
+        """
         self._stopping = True
-        tasks = [t for t in (self._dispatcher, *self._in_flight.values()) if t is not None]
+        tasks = [task for s in self._subscriptions.values() for task in s.in_flight.values()]
+        if self._dispatcher is not None:
+            tasks.append(self._dispatcher)
+            self._dispatcher = None
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        self._dispatcher = None
+        if tasks and (late := (await asyncio.wait(tasks, timeout=_STOP_GRACE))[1]):
+            _log.error("handlers did not stop", tasks=sorted(task.get_name() for task in late))
 
     async def drained(self) -> None:
-        """Return when nothing waits and nothing is in flight (dead messages do not count)."""
-        while self._in_flight or self._waiting():
+        """Return when nothing that has a handler waits or is in flight (dead messages do not count)."""
+        while any(s.in_flight for s in self._subscriptions.values()) or self._waiting():
             self._idle.clear()
             await self._idle.wait()
 
     def _waiting(self) -> int:
-        return self._db.read(lambda c: c.execute(_waiting_count).scalar_one())
+        values = {"topics": list(self._subscriptions)}
+        return self._db.read(lambda c: c.execute(_waiting_count, values).scalar_one())
 
     def _wake_from_any_thread(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -137,20 +142,29 @@ class Outbox:
         while True:
             self._wake.clear()
             now = self._clock.now().timestamp()
-            topics = list(self._subscriptions)
-            started = 0
-            for row in self._db.read(lambda c, now=now, topics=topics: c.execute(_due(now, topics)).all()):  # type: ignore[misc]
-                subscription = self._subscriptions.get(row.topic)
-                if subscription is None or row.id in self._in_flight:
-                    continue
-                message = Message(row.id, row.topic, row.key, msgspec.json.decode(row.payload), row.attempts)
-                self._in_flight[row.id] = asyncio.create_task(self._deliver(subscription, message))
-                started += 1
-            if not started:
+            try:
+                for topic, subscription in list(self._subscriptions.items()):
+                    self._start_due(topic, subscription, now)
                 await self._wait_for_work(now)
+            except sa.exc.DatabaseError as error:
+                _log.error("the outbox cannot be read", exc_info=error)
+                await self._clock.sleep(_DATABASE_PAUSE)
+
+    def _start_due(self, topic: str, subscription: _Subscription, now: float) -> None:
+        free = subscription.concurrency - len(subscription.in_flight)
+        if free <= 0:
+            return
+        values = {"topic": topic, "now": now, "in_flight": list(subscription.in_flight), "free": free}
+        for row in self._db.read(lambda c: c.execute(_due, values).all()):
+            message = Message(row.id, row.topic, row.key, msgspec.json.decode(row.payload), row.attempts)
+            subscription.in_flight[row.id] = asyncio.create_task(
+                self._deliver(subscription, message), name=f"outbox {row.topic} {row.key}"
+            )
 
     async def _wait_for_work(self, now: float) -> None:
-        next_due = self._db.read(lambda c: c.execute(_next_due, {"now": now}).scalar())
+        # A topic without a free slot needs no alarm: the next handler that ends wakes the dispatcher.
+        topics = [t for t, s in self._subscriptions.items() if len(s.in_flight) < s.concurrency]
+        next_due = self._db.read(lambda c: c.execute(_next_due, {"now": now, "topics": topics}).scalar())
         sleeper = asyncio.create_task(self._clock.sleep(next_due - now if next_due else 3600.0))
         waker = asyncio.create_task(self._wake.wait())
         try:
@@ -161,19 +175,29 @@ class Outbox:
 
     async def _deliver(self, subscription: _Subscription, message: Message) -> None:
         try:
-            async with subscription.slots:
-                try:
-                    await subscription.handler(message)
-                except Exception as error:  # noqa: BLE001 - whatever it is, the message is tried again
-                    await self._failed(message, error)
-                else:
+            failure: BaseException | None = None
+            try:
+                await subscription.handler(message)
+            except asyncio.CancelledError as error:
+                if self._stopping:
+                    raise
+                failure = error  # something in the handler was cancelled, not the handler
+            except Exception as error:  # noqa: BLE001 - whatever it is, the message is tried again
+                failure = error
+            try:
+                if failure is None:
                     await self._db.write(lambda c: c.execute(_delivered, {"row": message.id}))
+                else:
+                    await self._failed(message, failure)
+            except sa.exc.DatabaseError as error:
+                _log.error("the outbox cannot be written", topic=message.topic, key=message.key, exc_info=error)
+                await self._clock.sleep(_DATABASE_PAUSE)
         finally:
-            self._in_flight.pop(message.id, None)
+            subscription.in_flight.pop(message.id, None)
             self._wake.set()
             self._idle.set()
 
-    async def _failed(self, message: Message, error: Exception) -> None:
+    async def _failed(self, message: Message, error: BaseException) -> None:
         attempts = message.attempts + 1
         dead = attempts >= MAX_ATTEMPTS
         log = _log.error if dead else _log.warning
@@ -196,9 +220,19 @@ class Outbox:
         await self._db.write(lambda c: c.execute(_retry, values))
 
 
-_waiting_count = sa.select(sa.func.count()).where(messages.c.state == "waiting")
-_next_due = sa.select(sa.func.min(messages.c.not_before)).where(
-    messages.c.state == "waiting", messages.c.not_before > sa.bindparam("now")
+_of_topics = sa.and_(messages.c.state == "waiting", messages.c.topic.in_(sa.bindparam("topics", expanding=True)))
+_waiting_count = sa.select(sa.func.count()).where(_of_topics)
+_next_due = sa.select(sa.func.min(messages.c.not_before)).where(_of_topics, messages.c.not_before > sa.bindparam("now"))
+_due = (
+    sa.select(messages.c.id, messages.c.topic, messages.c.key, messages.c.payload, messages.c.attempts)
+    .where(
+        messages.c.state == "waiting",
+        messages.c.topic == sa.bindparam("topic"),
+        messages.c.not_before <= sa.bindparam("now"),
+        messages.c.id.not_in(sa.bindparam("in_flight", expanding=True)),
+    )
+    .order_by(messages.c.id)
+    .limit(sa.bindparam("free"))
 )
 _delivered = (
     sa.update(messages)
@@ -215,12 +249,3 @@ _retry = (
         error=sa.bindparam("text"),
     )
 )
-
-
-def _due(now: float, topics: list[str]) -> sa.Select[Any]:
-    return (
-        sa.select(messages.c.id, messages.c.topic, messages.c.key, messages.c.payload, messages.c.attempts)
-        .where(messages.c.state == "waiting", messages.c.not_before <= now, messages.c.topic.in_(topics))
-        .order_by(messages.c.id)
-        .limit(_PAGE)
-    )

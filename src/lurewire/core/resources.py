@@ -18,9 +18,9 @@ class InvalidResourceId(ValueError):
     """The text is not a resource id; says at which segment."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ResourceId:
-    """The id of a resource, a resource group or a subscription; equal ids differ at most in case.
+    """The id of a resource, a resource group or a subscription; two that differ only in case are equal.
 
     `scope` is what the last `/providers/` stands on (an extension resource's target, else the resource group, else the
     subscription), `namespace` the provider (`Microsoft.Insights`), `types` and `names` the pairs behind it.
@@ -42,7 +42,7 @@ class ResourceId:
         if len(rest) < 3 or len(rest) % 2 == 0 or not all(rest):
             msg = f"'{text}' is not a resource id: after '/providers/' come a namespace and pairs of type and name"
             raise InvalidResourceId(msg)
-        return cls(scope, rest[0], tuple(rest[1::2]), tuple(rest[2::2]))
+        return cls(str(cls.parse(scope)) if scope else "", rest[0], tuple(rest[1::2]), tuple(rest[2::2]))
 
     @classmethod
     def _parse_container(cls, text: str) -> ResourceId:
@@ -63,6 +63,12 @@ class ResourceId:
             return f"{self.scope}/resourceGroups/{self.name}"
         pairs = "/".join(f"{t}/{n}" for t, n in zip(self.types, self.names, strict=True))
         return f"{self.scope}/providers/{self.namespace}/{pairs}"
+
+    def __eq__(self, other: object) -> bool:
+        return self.key == other.key if isinstance(other, ResourceId) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
     @property
     def key(self) -> str:

@@ -1,12 +1,13 @@
 """HTTPS for a server that only local clients trust: a CA of this folder's own, constrained to local names.
 
 Azure SDK clients send no token over plain HTTP, so there is always a certificate. Whoever steals the CA's key can
-vouch for the names below and for nothing else (RFC 5280, section 4.2.1.10).
+vouch, as a TLS server, for the names below and for nothing else (RFC 5280, sections 4.2.1.10 and 4.2.1.12).
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import certifi
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -60,10 +62,11 @@ class Certificates:
 
 
 def ensure_certificates(folder: Path, names: Sequence[str], clock: Clock) -> Certificates:
-    """Make what is missing or about to expire; `names` are the DNS names and addresses the server is reached by.
+    """Make what is missing, damaged or about to expire; `names` are what the server is reached by, at least one.
 
     Raises `NotALocalName` for a name outside `LOCAL_NAMES` and `LOCAL_NETWORKS`.
     """
+    names = [name.lower() for name in names]
     for name in names:
         if not _is_local(name):
             msg = f"'{name}' is not a local name: the local CA may vouch for {', '.join(LOCAL_NAMES)} and private addresses"
@@ -71,12 +74,11 @@ def ensure_certificates(folder: Path, names: Sequence[str], clock: Clock) -> Cer
     files = Certificates(folder / "ca.pem", folder / "ca-bundle.pem", folder / "server.pem", folder / "server-key.pem")
     ca_key_file = folder / "ca-key.pem"
     now = clock.now()
-    if not files.ca.exists() or not ca_key_file.exists():
+    if not _pair_good(files.ca, ca_key_file, now):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make_ca(files.ca, ca_key_file, now)
-        files.certificate.unlink(missing_ok=True)
     ca = x509.load_pem_x509_certificate(files.ca.read_bytes())
-    if not _still_good(files, names, now):
+    if not (_pair_good(files.certificate, files.key, now) and _vouches_for(ca, files.certificate, names)):
         _make_leaf(files, ca, ca_key_file, names, now)
     bundle = Path(certifi.where()).read_bytes() + files.ca.read_bytes()
     if not files.bundle.exists() or files.bundle.read_bytes() != bundle:
@@ -87,7 +89,8 @@ def ensure_certificates(folder: Path, names: Sequence[str], clock: Clock) -> Cer
 def _is_local(name: str) -> bool:
     address = _address(name)
     if address is None:
-        return any(name == local or name.endswith("." + local) for local in LOCAL_NAMES)
+        fits = re.fullmatch(r"[a-z0-9*_-]+(\.[a-z0-9_-]+)*", name) is not None
+        return fits and any(name == local or name.endswith("." + local) for local in LOCAL_NAMES)
     return any(address in ipaddress.ip_network(network) for network in LOCAL_NETWORKS)
 
 
@@ -148,6 +151,7 @@ def _make_ca(ca_file: Path, key_file: Path, now: datetime) -> None:
         .not_valid_after(now + _CA_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(ca=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .sign(key, hashes.SHA256())
@@ -164,7 +168,7 @@ def _make_leaf(
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(_subject(names[0]))
+        .subject_name(_subject("Lurewire server"))
         .issuer_name(ca.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
@@ -182,10 +186,20 @@ def _make_leaf(
     write_private(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
 
 
-def _still_good(files: Certificates, names: Sequence[str], now: datetime) -> bool:
-    if not files.certificate.exists() or not files.key.exists():
+def _pair_good(certificate_file: Path, key_file: Path, now: datetime) -> bool:
+    """Whether both files are there, belong together (a kill can come between them) and last for a while."""
+    if not certificate_file.exists() or not key_file.exists():
         return False
-    certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+    certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+    key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+    return certificate.not_valid_after_utc - now > _RENEW_BEFORE and key.public_key() == certificate.public_key()
+
+
+def _vouches_for(ca: x509.Certificate, certificate_file: Path, names: Sequence[str]) -> bool:
+    certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+    try:
+        certificate.verify_directly_issued_by(ca)
+    except (ValueError, InvalidSignature):
+        return False
     alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    wanted = {_general_name(n) for n in names}
-    return wanted <= set(alternative) and certificate.not_valid_after_utc - now > _RENEW_BEFORE
+    return {_general_name(n) for n in names} <= set(alternative)

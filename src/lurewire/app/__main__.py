@@ -1,0 +1,5 @@
+"""The core process, as the supervisor starts it: `python -m lurewire.app`."""
+
+from lurewire.app.process import main
+
+main()

@@ -1,0 +1,280 @@
+"""The rooms, built and wired: the only module that knows all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lurewire import analytics, arm, identity, incidents, ingestion, ipintel, playbooks, sensor, vault, workspace
+from lurewire.app.bootstrap import PLAYBOOK, WORKSPACE, Bootstrap, Names
+from lurewire.app.facts import Facts
+from lurewire.core.database import Database
+from lurewire.core.http import build_app, room_app
+from lurewire.core.limits import Limits, limit_values
+from lurewire.core.outbound import Outbound
+from lurewire.core.outbox import Outbox
+from lurewire.core.resources import ResourceId
+from lurewire.core.secretbox import SecretBox
+from lurewire.ipintel import DataFolder
+from lurewire.kql import json_value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.types import ASGIApp
+
+    from lurewire.core.clock import Clock
+    from lurewire.core.http import RoomRoutes
+    from lurewire.core.principal import Principal
+    from lurewire.core.tls import Certificates
+    from lurewire.settings import Settings
+
+
+class UnknownLimit(ValueError):
+    """The setting `limits` names a limit that no room declares."""
+
+
+class Core:
+    """All rooms of one state folder. `start` and `stop` once each; `asgi` serves them between."""
+
+    asgi: ASGIApp
+
+    def __init__(self, folder: Path, settings: Settings, clock: Clock) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._clock = clock
+        self._stack = AsyncExitStack()
+        self._db = Database(folder / "control.db")
+        self._facts = Facts(self._db)
+        self._rooms: dict[str, ASGIApp] = {}
+        self._limits = _Limits(settings["limits"])
+        self.base_url = ""
+        self.tenant_id = ""
+
+    def open(self) -> None:
+        """Open the control database: what `preferred_port` and `start` need first."""
+        self._db.open()
+        self._stack.callback(self._db.close)
+
+    def preferred_port(self) -> int:
+        """The port to bind: the setting's, or where that is 0 the one of the last run."""
+        wanted: int = self._settings["server.port"]
+        return wanted or int(self._facts.get("port") or 0)
+
+    async def start(self, port: int) -> None:
+        """Build and start every room; at the first start, set up what the settings name."""
+        await self._facts.put("port", str(port))
+        self.base_url = f"https://localhost:{port}"
+        self.tenant_id = await self._facts.guid("tenant_id")
+        subscription_id = await self._facts.guid("subscription_id")
+        self.names = Names(subscription_id)
+        await self._build(subscription_id)
+        await self._start_rooms()
+        bootstrap = Bootstrap(self._facts, self.store, self.deployments, self.vault, self.ipintel)
+        await bootstrap.run(self.names, self._settings["solutions"])
+        await self.outbox.start()
+        self._stack.push_async_callback(self.outbox.stop)
+        await self.playbooks.start()
+        self._stack.push_async_callback(self.playbooks.stop)
+        await self.analytics.start()
+        self._stack.push_async_callback(self.analytics.stop)
+
+    async def stop(self) -> None:
+        """Stop in the reverse order of the start."""
+        await self._stack.aclose()
+
+    async def _build(self, subscription_id: str) -> None:
+        db, clock, limits = self._db, self._clock, self._limits
+        box = SecretBox(self._folder / "secret.key")
+        self.outbox = Outbox(db, clock)
+        self.identity = identity.Identity(
+            db, clock, box, self.tenant_id, self._url, names=self._settings["server.names"], limits=limits(identity)
+        )
+        self.store = arm.ResourceStore(db, clock, box, subscription_id=subscription_id, identities=self.identity)
+        self.vault = vault.Vault(
+            db,
+            clock,
+            box,
+            self.identity,
+            tenant_id=self.tenant_id,
+            base_url=self._url,
+            default_vault=self.names.vault,
+            names=self._settings["server.names"],
+            limits=limits(vault),
+        )
+        self.account = arm.Account(self.tenant_id, subscription_id)
+        self.deployments = arm.Deployments(db, clock, self.store, self.identity, self.vault, self.account, limits(arm))
+        self.workspaces = workspace.Workspaces(self._folder / "workspaces", clock, limits(workspace))
+        self.ingestion = ingestion.Ingestion(self.workspaces, self.store, self._url, limits(ingestion))
+        data = self._settings["ipintel.data"]
+        self.ipintel = ipintel.IpIntel(db, clock, DataFolder(Path(data)) if data else None, limits(ipintel))
+        self._stack.callback(self.ipintel.close)
+        self.incidents = incidents.Incidents(
+            db,
+            self.outbox,
+            clock,
+            self.workspaces,
+            gatekeeper=self.identity,
+            resources=self.store,
+            portal=self.base_url,
+            limits=limits(incidents),
+        )
+        routes = {f"localhost:{self._facts.get('port')}": "ingestion"} | self._settings["outbound.routes"]
+        self.outbound = Outbound(routes, self._rooms, allow_private=self._settings["outbound.allow_private"])
+        self._stack.push_async_callback(self.outbound.close)
+        self.playbooks = playbooks.Playbooks(
+            db=db,
+            outbox=self.outbox,
+            clock=clock,
+            box=box,
+            outbound=self.outbound,
+            resources=self.store,
+            incidents=self.incidents,
+            identities=self.identity,
+            token_for=self.identity.token_for,
+            read_secret=self._read_secret,
+            base_url=self.base_url,
+            limits=limits(playbooks),
+        )
+        self.analytics = analytics.Analytics(
+            db,
+            self.outbox,
+            clock,
+            self.workspaces,
+            fire_late=self._settings["analytics.fire_late"],
+            limits=limits(analytics),
+        )
+
+    async def _start_rooms(self) -> None:
+        await self.identity.start()
+        self.store.register(
+            *self.identity.resource_types,
+            *self.vault.resource_types,
+            *workspace.resource_types(self.workspaces, self._clock),
+            *self.ingestion.resource_types,
+            *self.analytics.resource_types,
+            self.incidents.automation_rules,
+            *self.playbooks.resource_types,
+        )
+        self._stack.push_async_callback(self.workspaces.stop)
+        await self.store.start()
+        await self.deployments.start()
+        await self.incidents.start()
+        self._stack.push_async_callback(self.incidents.stop)
+        rooms = self._routes()
+        self._rooms.update({room.room: room_app(room, self.identity) for room in rooms})
+        self.asgi = build_app(rooms, self.identity)
+
+    def _routes(self) -> Sequence[RoomRoutes]:
+        errors = arm.ArmErrors(self.tenant_id, self._url)
+        return (
+            ingestion.ingestion_routes(self.ingestion),
+            workspace.query_routes(self.workspaces, self._clock, self._limits(workspace)),
+            identity.token_routes(self.identity),
+            vault.vault_routes(self.vault),
+            ipintel.routes(self.ipintel),
+            arm.control_plane("incidents", incidents.incident_routes(self.incidents).routes, errors),
+            arm.control_plane("playbooks", self.playbooks.routes.routes, errors),
+            arm.control_plane("roles", identity.role_routes(self.store), errors),
+            # Last: its paths fit every resource.
+            arm.arm_routes(
+                self.store, self.deployments, self.account, self.identity, errors, self._url, self._limits(arm)
+            ),
+        )
+
+    def _url(self) -> str:
+        return self.base_url
+
+    async def _read_secret(self, principal: Principal, uri: str) -> str:
+        return self.vault.read(principal, uri)
+
+    # What the supervisor and the operator's socket ask for.
+
+    def facts(self, certificates: Certificates) -> dict[str, Any]:
+        """What `lurewire env` prints, as JSON."""
+        body = self.store.get(self.names.workspace)
+        assert body is not None
+        rules = self.store.list("Microsoft.Insights/dataCollectionRules")
+        return {
+            "tenant_id": self.tenant_id,
+            "subscription_id": self.names.subscription_id,
+            "resource_group": self.names.group.name,
+            "workspace": WORKSPACE,
+            "workspace_id": body["properties"]["customerId"],
+            "dcrs": {rule["name"]: rule["properties"]["immutableId"] for rule in rules},
+            "playbook": PLAYBOOK,
+            "ca": str(certificates.ca),
+            "bundle": str(certificates.bundle),
+        }
+
+    async def sensor_connector(self, certificates: Certificates) -> dict[str, Any] | None:
+        """The sensor's connector: a fresh secret at each start, so that none is kept on disk."""
+        rule = self.store.get(self.names.sensor_rule)
+        if rule is None:
+            return None
+        app = await self._app("lurewire-sensor", ["Monitoring Metrics Publisher"], self.names.sensor_rule)
+        return {
+            "endpoint_url": f"{self.base_url}/dataCollectionRules/{rule['properties']['immutableId']}/streams/",
+            "threats_table": "TrapEye_Threats_CL",
+            "interactions_table": "TrapEye_Interactions_CL",
+            "tenant_id": self.tenant_id,
+            "client_id": app["client_id"],
+            "client_secret": app["client_secret"],
+            "authority_host": self.base_url,
+            "ca_file": str(certificates.ca),
+            "disable_instance_discovery": True,
+        }
+
+    async def create_app(self, name: str, roles: Sequence[str], scope: str | None) -> dict[str, str]:
+        """Register an app with a secret and roles; the secret is in the answer and nowhere else."""
+        return await self._app(name, roles, ResourceId.parse(scope) if scope else self.names.group)
+
+    async def _app(self, name: str, roles: Sequence[str], scope: ResourceId) -> dict[str, str]:
+        known = self._facts.get(f"app.{name}")
+        if known is None or self.identity.app(known) is None:
+            known = (await self.identity.create_app(name)).app_id
+            await self._facts.put(f"app.{name}", known)
+        app = self.identity.app(known)
+        assert app is not None
+        principal = self.identity.principal(app.object_id)
+        assert principal is not None
+        for role in roles:
+            await self.store.put(*identity.role_assignment(scope, principal, role))
+        for old in app.secrets:
+            if old.expires_at < self._clock.now():
+                await self.identity.remove_secret(known, old.key_id)
+        secret = await self.identity.add_secret(known)
+        return {"client_id": known, "client_secret": secret.value}
+
+    async def create_lookup_key(self, name: str) -> str:
+        """A key for the IP lookup."""
+        return await self.ipintel.create_key(name)
+
+    async def operator_query(self, text: str) -> dict[str, Any]:
+        """Run a query on the install's workspace: columns and rows in the query API's encoding."""
+        found = self.workspaces.by_id(self.names.workspace)
+        assert found is not None
+        result = await found.query(text)
+        columns = [{"name": column.name, "type": str(column.type)} for column in result.columns]
+        rows = [
+            [json_value(value, column.type) for value, column in zip(row, result.columns, strict=True)]
+            for row in await asyncio.to_thread(result.values)
+        ]
+        return {"columns": columns, "rows": rows}
+
+
+class _Limits:
+    """Each room's limits, with the values that the setting `limits` gives."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self.values = limit_values(texts)
+        rooms = (analytics, arm, identity, incidents, ingestion, ipintel, playbooks, sensor, vault, workspace)
+        declared = {limit.name for room in rooms for limit in room.LIMITS}
+        unknown = sorted(self.values.keys() - declared)
+        if unknown:
+            raise UnknownLimit(f"limits: no room declares '{unknown[0]}'; the manual's table of limits lists them")
+
+    def __call__(self, room: Any) -> Limits:
+        return Limits(room.LIMITS, self.values)

@@ -1,0 +1,87 @@
+"""The operator's socket: local commands (`lurewire query`, `app create`) without a credential on disk.
+
+It is a Unix socket in a folder that only its owner can enter: whoever can open it could read the state folder anyway.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from lurewire.core.errors import WireError
+from lurewire.kql import KqlError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from lurewire.app.build import Core
+
+_MAX_SOCKET_PATH = 100
+"""`sockaddr_un` holds 104 bytes on macOS and 108 on Linux."""
+
+
+def control_socket(folder: Path) -> socket.socket:
+    """A listening Unix socket for the state folder `folder`, in it where the path is short enough."""
+    path = folder / "control.sock"
+    if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
+        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+        private = Path(tempfile.gettempdir()) / f"lurewire-{os.getuid()}-{digest}"
+        private.mkdir(mode=0o700, exist_ok=True)
+        if private.stat().st_uid != os.getuid() or private.stat().st_mode & 0o077:
+            msg = f"{private} belongs to somebody else or is open to others: remove it"
+            raise PermissionError(msg)
+        path = private / "control.sock"
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    old = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(old)
+    listener.setblocking(False)
+    return listener
+
+
+def control_app(core: Core) -> Starlette:
+    """What the socket serves; every answer is JSON, `{"error": text}` with status 400 where a command fails."""
+
+    async def query(request: Request) -> Response:
+        body = await request.json()
+        return JSONResponse(await core.operator_query(str(body["query"])))
+
+    async def create_app(request: Request) -> Response:
+        body = await request.json()
+        created = await core.create_app(str(body["name"]), [str(role) for role in body["roles"]], body.get("scope"))
+        return JSONResponse(created)
+
+    async def create_key(request: Request) -> Response:
+        body = await request.json()
+        return JSONResponse({"key": await core.create_lookup_key(str(body["name"]))})
+
+    def failed(_request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": str(error)}, status_code=400)
+
+    handlers: Any = {KqlError: failed, WireError: failed, ValueError: failed, KeyError: failed}
+    return Starlette(
+        routes=[
+            Route("/query", query, methods=["POST"]),
+            Route("/apps", create_app, methods=["POST"]),
+            Route("/keys", create_key, methods=["POST"]),
+        ],
+        exception_handlers=handlers,
+    )
+
+
+def remove_socket(path: str) -> None:
+    """Take the socket's file away, where it is still there."""
+    with contextlib.suppress(FileNotFoundError):
+        Path(path).unlink()

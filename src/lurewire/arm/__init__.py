@@ -1,0 +1,24 @@
+"""Azure Resource Manager: the resource store, its REST front, template deployments."""
+
+from lurewire.arm.containers import Access, Account
+from lurewire.arm.deployments.service import Deployments, TemplateSecrets
+from lurewire.arm.errors import ArmError
+from lurewire.arm.limits import LIMITS
+from lurewire.arm.routes import arm_routes
+from lurewire.arm.store import ManagedIdentities, ResourceStore, Stored
+from lurewire.arm.wire import ArmErrors, control_plane
+
+__all__ = [
+    "LIMITS",
+    "Access",
+    "Account",
+    "ArmError",
+    "ArmErrors",
+    "Deployments",
+    "ManagedIdentities",
+    "ResourceStore",
+    "Stored",
+    "TemplateSecrets",
+    "arm_routes",
+    "control_plane",
+]

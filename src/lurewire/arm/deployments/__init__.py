@@ -1,0 +1,1 @@
+"""Template deployments: ARM templates, evaluated and put into the resource store."""

@@ -1,0 +1,198 @@
+"""A deployment's parameters: supplied values, defaults and key vault references, checked against their declarations.
+
+Source: https://learn.microsoft.com/azure/azure-resource-manager/templates/parameters
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lurewire.arm.deployments.context import Names, Value
+from lurewire.arm.deployments.functions import PARAMETER_FUNCTIONS
+from lurewire.arm.errors import InvalidTemplate
+from lurewire.core.resources import InvalidResourceId, ResourceId
+from lurewire.expressions import Syntax, check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lurewire.arm.deployments.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A parameter or output type: its name as Azure shows it, whether it is secure, and what fits it."""
+
+    shown: str
+    secure: bool
+    fits: Callable[[Any], bool]
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+KINDS: dict[str, Kind] = {
+    "string": Kind("String", secure=False, fits=lambda value: isinstance(value, str)),
+    "securestring": Kind("SecureString", secure=True, fits=lambda value: isinstance(value, str)),
+    "int": Kind("Int", secure=False, fits=_is_int),
+    "bool": Kind("Bool", secure=False, fits=lambda value: isinstance(value, bool)),
+    "object": Kind("Object", secure=False, fits=lambda value: isinstance(value, dict)),
+    "secureobject": Kind("SecureObject", secure=True, fits=lambda value: isinstance(value, dict)),
+    "array": Kind("Array", secure=False, fits=lambda value: isinstance(value, list)),
+}
+
+_BOUNDS: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], bool], str]] = {
+    "minLength": (len, lambda size, bound: size >= bound, "is shorter than"),
+    "maxLength": (len, lambda size, bound: size <= bound, "is longer than"),
+    "minValue": (lambda value: value, lambda value, bound: value >= bound, "is less than"),
+    "maxValue": (lambda value: value, lambda value, bound: value <= bound, "is more than"),
+}
+
+_DECLARATION = {"type", "defaultValue", "allowedValues", "metadata", "nullable", *_BOUNDS}
+
+
+@dataclass(frozen=True, slots=True)
+class VaultReference:
+    """A parameter's value as the secret of a vault."""
+
+    vault: ResourceId
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A declared parameter with what the deployment supplies for it; `given` is None where nothing is."""
+
+    name: str
+    kind: Kind
+    declaration: dict[str, Any]
+    given: dict[str, Any] | None
+    reference: VaultReference | None
+
+    @property
+    def where(self) -> str:
+        """Where in the template it is declared."""
+        return f"/parameters/{self.name}"
+
+
+def declared(template: dict[str, Any], supplied: Any) -> list[Parameter]:
+    """The template's parameters; raises `InvalidTemplate` where supplied and declared ones do not meet."""
+    declarations = template.get("parameters") or {}
+    given = supplied or {}
+    if not isinstance(declarations, dict) or not isinstance(given, dict):
+        raise InvalidTemplate("Deployment template validation failed: parameters must be an object.")
+    names = {name.lower() for name in declarations}
+    if len(names) != len(declarations):
+        raise InvalidTemplate("Deployment template validation failed: two parameters differ only in case.")
+    unknown = [name for name in given if name.lower() not in names]
+    if unknown:
+        message = (
+            "Deployment template validation failed: 'The following parameters were supplied, but do not correspond to "
+            f"any parameters defined in the template: '{', '.join(unknown)}'. The parameters defined in the template "
+            f"are: '{', '.join(declarations)}'.'"
+        )
+        raise InvalidTemplate(message)
+    by_name = {name.lower(): value for name, value in given.items()}
+    return [_parameter(name, one, by_name.get(name.lower())) for name, one in declarations.items()]
+
+
+def _parameter(name: str, declaration: Any, given: Any) -> Parameter:
+    where = f"/parameters/{name}"
+    if not isinstance(declaration, dict):
+        raise _invalid(where, "a parameter must be an object with a type")
+    kind = KINDS.get(str(declaration.get("type", "")).lower())
+    if kind is None:
+        kinds = ", ".join(k.shown for k in KINDS.values())
+        raise _invalid(where, f"the type '{declaration.get('type')}' is not one of {kinds}")
+    other = sorted(set(declaration) - _DECLARATION)
+    if other:
+        raise _invalid(where, f"'{other[0]}' is not supported in a parameter")
+    if given is None:
+        return Parameter(name, kind, declaration, None, None)
+    if not isinstance(given, dict) or not ("value" in given) ^ ("reference" in given):
+        raise _invalid(where, "what is supplied must be an object with either 'value' or 'reference'")
+    reference = _reference(where, kind, given["reference"]) if "reference" in given else None
+    return Parameter(name, kind, declaration, given, reference)
+
+
+def _reference(where: str, kind: Kind, reference: Any) -> VaultReference:
+    """Source: https://learn.microsoft.com/azure/azure-resource-manager/templates/key-vault-parameter."""
+    if not kind.secure:
+        raise _invalid(where, f"a key vault reference needs a secure type, and this one is '{kind.shown}'")
+    try:
+        vault = ResourceId.parse(reference["keyVault"]["id"])
+        name, version = reference["secretName"], reference.get("secretVersion") or ""
+    except (KeyError, TypeError, AttributeError, InvalidResourceId):
+        raise _invalid(
+            where, "a key vault reference has the form {keyVault: {id}, secretName, secretVersion?}"
+        ) from None
+    if not isinstance(name, str) or not isinstance(version, str):
+        raise _invalid(where, "the secret's name and version must be strings")
+    return VaultReference(vault, name, version)
+
+
+def resolve(
+    parameters: list[Parameter], context: Context, read_secret: Callable[[Parameter, VaultReference], str]
+) -> dict[str, Value]:
+    """Give every parameter its value, in `context` too; raises `InvalidTemplate`, and what `read_secret` raises."""
+    for parameter in parameters:
+        where = f"{parameter.where}/defaultValue"
+        wrong = next(check(parameter.declaration.get("defaultValue"), PARAMETER_FUNCTIONS, Syntax.ARM, where), None)
+        if wrong is not None:
+            raise InvalidTemplate(f"Deployment template validation failed: {wrong}", target=wrong.where)
+
+    def source(parameter: Parameter) -> Callable[[], Value]:
+        return lambda: _value(parameter, context, read_secret)
+
+    context.parameters = Names("parameter", {p.name.lower(): source(p) for p in parameters})
+    return {parameter.name: context.parameters.get(parameter.name) for parameter in parameters}
+
+
+def _value(parameter: Parameter, context: Context, read_secret: Callable[[Parameter, VaultReference], str]) -> Value:
+    secret = parameter.kind.secure
+    if parameter.reference is not None:
+        value: Any = read_secret(parameter, parameter.reference)
+    elif parameter.given is not None:
+        value = parameter.given["value"]
+    elif "defaultValue" in parameter.declaration:
+        default = context.watch(
+            parameter.declaration["defaultValue"], PARAMETER_FUNCTIONS, f"{parameter.where}/defaultValue"
+        )
+        value, secret = default.value, secret or default.secret
+    elif parameter.declaration.get("nullable") is True:
+        return Value(None, secret)
+    else:
+        message = (
+            f"Deployment template validation failed: 'The value for the template parameter '{parameter.name}' is not "
+            "provided. Please see https://aka.ms/arm-create-parameter-file for usage details.'"
+        )
+        raise InvalidTemplate(message, target=parameter.where)
+    if value is None and parameter.declaration.get("nullable") is True:
+        return Value(None, secret)
+    _check(parameter, value)
+    return Value(value, secret)
+
+
+def _check(parameter: Parameter, value: Any) -> None:
+    # Values are not repeated in messages: this one may be secure.
+    if not parameter.kind.fits(value):
+        raise _invalid(parameter.where, f"the value is not of the type '{parameter.kind.shown}'")
+    allowed = parameter.declaration.get("allowedValues")
+    if isinstance(allowed, list) and value not in allowed:
+        raise _invalid(parameter.where, "the value is not part of the allowed values")
+    for name, (measure, holds, verb) in _BOUNDS.items():
+        bound = parameter.declaration.get(name)
+        if bound is None:
+            continue
+        measurable = _is_int(value) if name.endswith("Value") else isinstance(value, str | list)
+        if not _is_int(bound) or not measurable:
+            raise _invalid(parameter.where, f"'{name}' does not fit the type '{parameter.kind.shown}'")
+        if not holds(measure(value), bound):
+            raise _invalid(parameter.where, f"the value {verb} '{name}' {bound} allows")
+
+
+def _invalid(where: str, problem: str) -> InvalidTemplate:
+    return InvalidTemplate(f"Deployment template validation failed: {problem}, at {where}.", target=where)

@@ -1,0 +1,58 @@
+"""Secure values are kept out of everything that is stored, shown or logged of a deployment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+SHOWN_INSTEAD = "*******"
+_SHORTEST_PART = 4
+
+
+class Redactor:
+    """Replaces secure values wherever they occur in a text, as they are or escaped as JSON or Python would.
+
+    A value shorter than 4 characters is replaced only where the text is nothing else: within words it tells nothing.
+    """
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        texts = {text for value in values for text in _texts(value) if text}
+        self._whole = texts
+        escaped = {
+            form for text in texts for form in (text, msgspec.json.encode(text).decode()[1:-1], repr(text)[1:-1])
+        }
+        self._parts = sorted((t for t in escaped if len(t) >= _SHORTEST_PART), key=len, reverse=True)
+
+    def __call__(self, value: Any) -> Any:
+        """`value` with every secure text in it replaced."""
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, list):
+            return [self(item) for item in value]
+        if isinstance(value, dict):
+            return {self._text(name): self(item) for name, item in value.items()}
+        return value
+
+    def _text(self, text: str) -> str:
+        if text in self._whole:
+            return SHOWN_INSTEAD
+        for part in self._parts:
+            text = text.replace(part, SHOWN_INSTEAD)
+        return text
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)

@@ -1,0 +1,203 @@
+"""Azure Resource Manager's errors, one class per code.
+
+Source: https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors; texts that
+clients match are as captured (azure.md, section E.3).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lurewire.core.errors import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lurewire.core.resources import ResourceId
+
+
+class ArmError(WireError):
+    """An error with the parts that ARM's shape has beside code and message."""
+
+    def __init__(self, message: str, *, target: str | None = None, details: Sequence[dict[str, Any]] = ()) -> None:
+        super().__init__(message)
+        self.target = target
+        self.details = tuple(details)
+
+
+class InvalidRequestContent(ArmError):
+    """The body is no JSON object, or lacks what every resource has."""
+
+    status = 400
+    code = "InvalidRequestContent"
+
+
+class RequestTooLarge(ArmError):
+    """The body is longer than the limit."""
+
+    status = 413
+    code = "RequestContentTooLarge"
+
+
+class MissingApiVersion(ArmError):
+    """The query names no api-version."""
+
+    status = 400
+    code = "MissingApiVersionParameter"
+
+    def __init__(self) -> None:
+        super().__init__("The api-version query parameter (?api-version=) is required for all requests.")
+
+
+class BadResourceId(ArmError):
+    """The path or a property is no resource id."""
+
+    status = 400
+    code = "InvalidResourceId"
+
+
+class UnsupportedIdentity(ArmError):
+    """An identity other than the system-assigned one."""
+
+    status = 400
+    code = "InvalidIdentityType"
+
+
+class UnsupportedPatch(ArmError):
+    """A PATCH of something else than tags."""
+
+    status = 400
+    code = "UnsupportedPatch"
+
+
+class LocationRequired(ArmError):
+    """A resource group without a location."""
+
+    status = 400
+    code = "LocationRequired"
+
+
+class SubscriptionNotFound(ArmError):
+    """The path names a subscription that is not here."""
+
+    status = 404
+    code = "SubscriptionNotFound"
+
+    def __init__(self, subscription: str) -> None:
+        super().__init__(f"The subscription '{subscription}' could not be found.")
+
+
+class ResourceGroupNotFound(ArmError):
+    """The subscription has no such resource group."""
+
+    status = 404
+    code = "ResourceGroupNotFound"
+
+    def __init__(self, group: str | None) -> None:
+        super().__init__(f"Resource group '{group}' could not be found.")
+
+
+class ResourceNotFound(ArmError):
+    """There is no such resource."""
+
+    status = 404
+    code = "ResourceNotFound"
+
+    def __init__(self, resource_id: ResourceId) -> None:
+        where = f" under resource group '{resource_id.resource_group}'" if resource_id.resource_group else ""
+        super().__init__(
+            f"The Resource '{relative_name(resource_id)}'{where} was not found. "
+            "For more details please go to https://aka.ms/ARMResourceNotFoundFix"
+        )
+
+
+class ParentResourceNotFound(ArmError):
+    """What the resource is to stand in, or on, is not there."""
+
+    status = 404
+    code = "ParentResourceNotFound"
+
+    def __init__(self, parent: ResourceId) -> None:
+        super().__init__(
+            f"Can not perform requested operation on nested resource. "
+            f"Parent resource '{relative_name(parent)}' not found."
+        )
+
+
+class InvalidResourceNamespace(ArmError):
+    """No resource type here is in the namespace."""
+
+    status = 404
+    code = "InvalidResourceNamespace"
+
+
+class Conflict(ArmError):
+    """The body's etag is not that of the stored resource."""
+
+    status = 409
+    code = "Conflict"
+
+
+class PreconditionFailed(ArmError):
+    """`If-Match` or `If-None-Match` does not hold."""
+
+    status = 412
+    code = "PreconditionFailed"
+
+
+class InvalidTemplate(ArmError):
+    """The template, or its parameters, cannot be deployed; says where and why."""
+
+    status = 400
+    code = "InvalidTemplate"
+
+
+class InvalidDeployment(ArmError):
+    """The deployment's own properties, such as its mode, do not fit."""
+
+    status = 400
+    code = "InvalidDeployment"
+
+
+class DeploymentForbidden(ArmError):
+    """The principal may not write a resource of the template."""
+
+    status = 403
+    code = "InvalidTemplateDeployment"
+
+
+class DeploymentNotFound(ArmError):
+    """The resource group has no such deployment."""
+
+    status = 404
+    code = "DeploymentNotFound"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Deployment '{name}' could not be found.")
+
+
+class DeploymentActive(ArmError):
+    """The deployment of this name still runs."""
+
+    status = 409
+    code = "DeploymentActive"
+
+
+class VaultReferenceFailed(ArmError):
+    """A parameter's key vault reference cannot be resolved."""
+
+    status = 400
+    code = "KeyVaultParameterReferenceSecretRetrieveFailed"
+
+
+class VaultReferenceForbidden(ArmError):
+    """The principal may not have templates read the vault."""
+
+    status = 403
+    code = "KeyVaultParameterReferenceAuthorizationFailed"
+
+
+def relative_name(resource_id: ResourceId) -> str:
+    """`Microsoft.X/a/b` with its names, as messages show a resource: `Microsoft.X/as/a1/bs/b1`."""
+    pairs = (f"{t}/{n}" for t, n in zip(resource_id.types, resource_id.names, strict=True))
+    return "/".join((resource_id.namespace, *pairs))

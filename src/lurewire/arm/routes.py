@@ -1,0 +1,40 @@
+"""All routes of the arm room, in the order in which they answer; the app mounts them after every other room's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lurewire.arm.containers import container_routes
+from lurewire.arm.deployments.routes import deployment_routes
+from lurewire.arm.front import resource_routes
+from lurewire.arm.limits import LIMITS
+from lurewire.arm.wire import control_plane
+from lurewire.core.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lurewire.arm.containers import Access, Account
+    from lurewire.arm.deployments.service import Deployments
+    from lurewire.arm.store import ResourceStore
+    from lurewire.arm.wire import ArmErrors
+    from lurewire.core.http import RoomRoutes
+
+
+def arm_routes(
+    store: ResourceStore,
+    deployments: Deployments,
+    account: Account,
+    access: Access,
+    on_error: ArmErrors,
+    base_url: Callable[[], str],
+    limits: Limits | None = None,
+) -> RoomRoutes:
+    """Containers, deployments and every registered resource type: to be called when all types are registered."""
+    bounds = limits or Limits(LIMITS)
+    routes = (
+        *container_routes(store, deployments, account, access, bounds),
+        *deployment_routes(deployments, bounds, base_url),
+        *resource_routes(store, bounds),
+    )
+    return control_plane("arm", routes, on_error)

@@ -1,0 +1,329 @@
+"""The resource store: every ARM resource as the JSON that Azure would return, one table for all types."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakValueDictionary
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from lurewire.arm.builtin import builtin_types
+from lurewire.arm.errors import (
+    Conflict,
+    InvalidRequestContent,
+    ParentResourceNotFound,
+    PreconditionFailed,
+    ResourceGroupNotFound,
+    ResourceNotFound,
+    SubscriptionNotFound,
+    UnsupportedIdentity,
+)
+from lurewire.arm.hidden import put_back, take_out
+from lurewire.arm.inert import inert_type
+from lurewire.arm.tables import resources
+from lurewire.core.log import get_logger
+from lurewire.core.resources import Change, ResourceId, ResourceType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lurewire.core.clock import Clock
+    from lurewire.core.database import Database
+    from lurewire.core.principal import Principal
+    from lurewire.core.secretbox import SecretBox
+
+Bodies = list[dict[str, Any]]
+
+_log = get_logger("arm")
+
+_SUBSCRIPTIONS = "microsoft.resources/subscriptions"
+_GROUPS = "microsoft.resources/resourcegroups"
+
+
+class ManagedIdentities(Protocol):
+    """Who gives a resource its system-assigned identity: the identity room."""
+
+    async def managed_identity_for(self, resource_id: ResourceId) -> Principal:
+        """The identity of the resource, made where there is none."""
+        ...
+
+    async def delete_managed_identity(self, resource_id: ResourceId) -> bool:
+        """Delete the identity of the resource; False where it had none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The outcome of a PUT: the whole body, and whether the resource is new."""
+
+    body: dict[str, Any]
+    created: bool
+
+
+class ResourceStore:
+    """Implements `lurewire.core.resources.Resources`; `start` comes after all rooms have registered their types.
+
+    Errors of `put` and `delete` are the `ArmError`s of `errors`, and those that a type's `prepare` raises.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        secret_box: SecretBox,
+        *,
+        subscription_id: str,
+        identities: ManagedIdentities,
+    ) -> None:
+        self.subscription_id = subscription_id
+        self._db = db
+        self._clock = clock
+        self._box = secret_box
+        self._identities = identities
+        self._types: dict[str, ResourceType] = {one.type.lower(): one for one in builtin_types(clock)}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def register(self, *types: ResourceType) -> None:
+        """Make resource types known; the last one of a name stands."""
+        for one in types:
+            self._types[one.type.lower()] = one
+
+    @property
+    def types(self) -> tuple[ResourceType, ...]:
+        """The registered types."""
+        return tuple(self._types.values())
+
+    async def start(self) -> None:
+        """Have every stored resource applied, in the order in which they were created."""
+        query = sa.select(resources.c.body, resources.c.hidden).order_by(resources.c.seq)
+        for row in self._db.read(lambda conn: conn.execute(query).all()):
+            body = self._whole(row)
+            resource_id = ResourceId.parse(body["id"])
+            try:
+                await self._type(resource_id).applied(resource_id, body)
+            except Exception as error:  # noqa: BLE001 - one resource that cannot work must not keep all others down
+                _log.error("stored resource cannot be applied", id=body["id"], exc_info=error)
+
+    def get(self, resource_id: ResourceId) -> dict[str, Any] | None:
+        """The stored body with its hidden values, or None."""
+        row = self._row(resource_id)
+        return None if row is None else self._whole(row)
+
+    def shown(self, resource_id: ResourceId) -> dict[str, Any] | None:
+        """The stored body as a GET answers it, without hidden values, or None."""
+        row = self._row(resource_id)
+        return None if row is None else msgspec.json.decode(row.body)
+
+    def list(self, resource_type: str) -> Bodies:
+        """All stored bodies of a type, with their hidden values, oldest first."""
+        return [self._whole(row) for row in self._rows(resource_type)]
+
+    def list_shown(self, resource_type: str, scope: str) -> Bodies:
+        """The bodies of a type at and below `scope`, as a GET answers them, oldest first."""
+        inside = scope.lower().rstrip("/") + "/"
+        return [msgspec.json.decode(row.body) for row in self._rows(resource_type) if row.key.startswith(inside)]
+
+    async def put(
+        self, resource_id: ResourceId, body: dict[str, Any], principal: Principal | None = None
+    ) -> dict[str, Any]:
+        """Validate, store and apply; returns the stored body."""
+        return (await self.change(resource_id, body, principal)).body
+
+    async def change(
+        self,
+        resource_id: ResourceId,
+        body: dict[str, Any],
+        principal: Principal | None = None,
+        *,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+        hidden: Iterable[str] = (),
+    ) -> Stored:
+        """`put`, with the conditions of a request; `hidden` are pointers to secrets beside those of the type."""
+        async with self._lock(resource_id):
+            existing = self.get(resource_id)
+            _check_conditions(existing, if_match, if_none_match)
+            self.check_parent(resource_id)
+            kind = self._type(resource_id)
+            if existing is not None:
+                resource_id = ResourceId.parse(existing["id"])  # the first PUT's casing stands
+                if body.get("etag") not in (None, "*", existing["etag"]):
+                    raise Conflict(f"The etag of '{resource_id}' is not the one that the request was made for.")
+            prepared = await kind.prepare(Change(resource_id, body, existing, principal))
+            whole = prepared | {
+                "id": str(resource_id),
+                "name": resource_id.name,
+                "type": kind.type,
+                "etag": f'"{uuid.uuid4()}"',
+                "systemData": self._system_data(existing, principal),
+            }
+            await self._assign_identity(resource_id, whole, existing)
+            await self._write(resource_id, kind, whole, hidden)
+            await kind.applied(resource_id, whole)
+            return Stored(whole, existing is None)
+
+    async def delete(self, resource_id: ResourceId) -> bool:
+        """Delete a resource with all that stands in it or on it; False where there was none."""
+        # What is put into it while this runs is found by the next look; nothing can be put once its row is gone.
+        existed = False
+        while True:
+            below = self._below(resource_id)
+            for key_id in sorted(below, key=lambda one: len(str(one)), reverse=True):
+                await self._delete_one(key_id)
+            if await self._delete_one(resource_id):
+                existed = True
+            elif not below:
+                return existed
+
+    def check_parent(self, resource_id: ResourceId) -> None:
+        """Raise the 404 of the subscription, group, parent or target that is not there."""
+        subscription = resource_id.subscription
+        if subscription is not None and subscription.lower() != self.subscription_id.lower():
+            raise SubscriptionNotFound(subscription)
+        parent = resource_id.parent
+        if parent is None or parent.type.lower() == _SUBSCRIPTIONS:
+            return
+        if resource_id.resource_group and self._row(_group_of(resource_id)) is None:
+            raise ResourceGroupNotFound(resource_id.resource_group)
+        if self._row(parent) is None:
+            raise _missing_parent(resource_id, parent)
+
+    def check_exists(self, resource_id: ResourceId) -> None:
+        """Raise the 404 of what is not there: a subscription, a group or a resource."""
+        if resource_id.type.lower() == _SUBSCRIPTIONS:
+            if resource_id.name.lower() != self.subscription_id.lower():
+                raise SubscriptionNotFound(resource_id.name)
+            return
+        self.check_parent(resource_id)
+        if self._row(resource_id) is None:
+            if resource_id.type.lower() == _GROUPS:
+                raise ResourceGroupNotFound(resource_id.name)
+            raise ResourceNotFound(resource_id)
+
+    def _type(self, resource_id: ResourceId) -> ResourceType:
+        known = self._types.get(resource_id.type.lower())
+        if known is None:
+            _log.warning("resource of an unknown type: stored, nothing acts on it", id=str(resource_id))
+            return inert_type(resource_id.type)
+        return known
+
+    async def _assign_identity(
+        self, resource_id: ResourceId, body: dict[str, Any], existing: dict[str, Any] | None
+    ) -> None:
+        identity = body.get("identity") or {}
+        kind = identity.get("type", "None") if isinstance(identity, dict) else identity
+        if kind == "SystemAssigned":
+            principal = await self._identities.managed_identity_for(resource_id)
+            body["identity"] = {
+                "type": kind,
+                "principalId": principal.object_id,
+                "tenantId": principal.tenant_id,
+            }
+        elif kind == "None":
+            if existing is not None and existing.get("identity"):
+                await self._identities.delete_managed_identity(resource_id)
+        else:
+            raise UnsupportedIdentity(f"The identity type '{kind}' is not supported; 'SystemAssigned' and 'None' are.")
+
+    async def _write(
+        self, resource_id: ResourceId, kind: ResourceType, body: dict[str, Any], hidden: Iterable[str]
+    ) -> None:
+        rest, taken = take_out(body, (*kind.hidden, *hidden))
+        try:
+            values: dict[str, Any] = {
+                "key": resource_id.key,
+                "type": kind.type.lower(),
+                "body": msgspec.json.encode(rest),
+                "hidden": self._box.encrypt(msgspec.json.encode(taken)) if taken else None,
+            }
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise InvalidRequestContent(f"The resource holds a value that JSON cannot carry: {error}.") from None
+        upsert = insert(resources).values(values)
+        upsert = upsert.on_conflict_do_update(
+            index_elements=["key"], set_={name: upsert.excluded[name] for name in ("type", "body", "hidden")}
+        )
+        parent = resource_id.parent
+        stored_parent = (
+            None
+            if parent is None or parent.type.lower() == _SUBSCRIPTIONS
+            else sa.select(resources.c.seq).where(resources.c.key == parent.key)
+        )
+
+        def work(conn: sa.Connection) -> None:
+            if stored_parent is not None and conn.execute(stored_parent).first() is None:
+                raise ParentResourceNotFound(parent or resource_id)  # deleted since `check_parent`
+            conn.execute(upsert)
+
+        await self._db.write(work)
+
+    async def _delete_one(self, resource_id: ResourceId) -> bool:
+        async with self._lock(resource_id):
+            body = self.shown(resource_id)
+            if body is None:
+                return False
+            resource_id = ResourceId.parse(body["id"])
+            await self._type(resource_id).deleted(resource_id)
+            if body.get("identity"):
+                await self._identities.delete_managed_identity(resource_id)
+            gone = sa.delete(resources).where(resources.c.key == resource_id.key)
+            await self._db.write(lambda conn: conn.execute(gone))
+            return True
+
+    def _below(self, resource_id: ResourceId) -> Sequence[ResourceId]:
+        inside = resource_id.key + "/"
+        query = sa.select(resources.c.body).where(sa.func.substr(resources.c.key, 1, len(inside)) == inside)
+        bodies = self._db.read(lambda conn: conn.execute(query).scalars().all())
+        return [ResourceId.parse(msgspec.json.decode(body)["id"]) for body in bodies]
+
+    def _row(self, resource_id: ResourceId) -> Any:
+        query = sa.select(resources.c.body, resources.c.hidden).where(resources.c.key == resource_id.key)
+        return self._db.read(lambda conn: conn.execute(query).one_or_none())
+
+    def _rows(self, resource_type: str) -> Any:
+        query = sa.select(resources).where(resources.c.type == resource_type.lower()).order_by(resources.c.seq)
+        return self._db.read(lambda conn: conn.execute(query).all())
+
+    def _whole(self, row: Any) -> dict[str, Any]:
+        body: dict[str, Any] = msgspec.json.decode(row.body)
+        return body if row.hidden is None else put_back(body, msgspec.json.decode(self._box.decrypt(row.hidden)))
+
+    def _system_data(self, existing: dict[str, Any] | None, principal: Principal | None) -> dict[str, Any]:
+        now = self._clock.now().isoformat().replace("+00:00", "Z")
+        actor = principal.app_id if principal else "Lurewire"
+        kind = "ManagedIdentity" if principal and principal.kind == "managed_identity" else "Application"
+        old = (existing or {}).get("systemData", {})
+        return {
+            "createdBy": old.get("createdBy", actor),
+            "createdByType": old.get("createdByType", kind),
+            "createdAt": old.get("createdAt", now),
+            "lastModifiedBy": actor,
+            "lastModifiedByType": kind,
+            "lastModifiedAt": now,
+        }
+
+    def _lock(self, resource_id: ResourceId) -> asyncio.Lock:
+        lock = self._locks.get(resource_id.key)
+        if lock is None:
+            lock = self._locks[resource_id.key] = asyncio.Lock()
+        return lock
+
+
+def _group_of(resource_id: ResourceId) -> ResourceId:
+    return ResourceId.parse(f"/subscriptions/{resource_id.subscription}/resourceGroups/{resource_id.resource_group}")
+
+
+def _missing_parent(resource_id: ResourceId, parent: ResourceId) -> ResourceNotFound | ParentResourceNotFound:
+    extends = len(resource_id.types) == 1
+    return ResourceNotFound(parent) if extends else ParentResourceNotFound(parent)
+
+
+def _check_conditions(existing: dict[str, Any] | None, if_match: str | None, if_none_match: str | None) -> None:
+    if if_none_match is not None and existing is not None:
+        raise PreconditionFailed("The condition 'If-None-Match' is not met: the resource exists.")
+    if if_match is not None and (existing is None or if_match not in ("*", existing["etag"])):
+        raise PreconditionFailed("The condition 'If-Match' is not met: the resource has another etag, or is not there.")

@@ -1,0 +1,53 @@
+"""The commands. Each is thin: it calls one function of a room.
+
+The base install is the KQL room alone; commands of the server say so where the extra is missing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from lurewire import __version__
+
+_SERVER_COMMANDS = {
+    "up": "lurewire.cli.up",
+    "env": "lurewire.cli.env",
+    "demo": "lurewire.cli.demo",
+    "app": "lurewire.cli.operator",
+    "query": "lurewire.cli.operator",
+    "settings": "lurewire.cli.settings",
+    "ipintel": "lurewire.cli.ipintel",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command's module when it is called for: `lurewire --help` loads no server."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*_SERVER_COMMANDS, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _SERVER_COMMANDS.get(cmd_name)
+        if module is None:
+            return super().get_command(ctx, cmd_name)
+        try:
+            command: click.Command = getattr(importlib.import_module(module), cmd_name)
+        except ModuleNotFoundError as error:
+            if error.name and error.name.startswith("lurewire"):
+                raise
+            click.echo(
+                f"`lurewire {cmd_name}` needs the server, which is not installed ({error.name} is missing).\n"
+                "Install it with: pip install 'lurewire[server]'",
+                err=True,
+            )
+            sys.exit(2)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lurewire")
+def main() -> None:
+    """The Microsoft Sentinel deception-to-response loop on one machine."""

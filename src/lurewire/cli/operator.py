@@ -1,0 +1,56 @@
+"""Commands of the person who runs this Lurewire: `lurewire query`, `lurewire app`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lurewire.cli.common import ask, folder_option
+from lurewire.core.log import inert
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@click.command()
+@click.argument("text", metavar="KQL")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a row instead of a table.")
+@folder_option
+def query(text: str, as_json: bool, folder: Path) -> None:
+    """Run a query on the workspace."""
+    answer = ask(folder, "/query", {"query": text})
+    names = [column["name"] for column in answer["columns"]]
+    if as_json:
+        for row in answer["rows"]:
+            click.echo(json.dumps(dict(zip(names, row, strict=True))))
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in names:
+        table.add_column(Text(inert(name)), overflow="fold")
+    for row in answer["rows"]:
+        table.add_row(*(Text(inert("" if value is None else str(value))) for value in row))
+    Console().print(table)
+
+
+@click.group()
+def app() -> None:
+    """App registrations: credentials for clients."""
+
+
+@app.command("create")
+@click.argument("name")
+@click.option("--role", "roles", multiple=True, required=True, help="Built-in role, by name; may be repeated.")
+@click.option("--scope", default=None, help="ARM id at which the roles hold; default: the resource group.")
+@folder_option
+def create(name: str, roles: Sequence[str], scope: str | None, folder: Path) -> None:
+    """Create an app with a secret, and print both as shell lines; the secret is shown once."""
+    made = ask(folder, "/apps", {"name": name, "roles": list(roles), "scope": scope})
+    click.echo(f"export AZURE_CLIENT_ID={made['client_id']}")
+    click.echo(f"export AZURE_CLIENT_SECRET={made['client_secret']}")

@@ -1,0 +1,28 @@
+"""The template expression language: one grammar for ARM `[...]` and workflows `@...`, tables of functions for each."""
+
+from lurewire.expressions.common import COMMON
+from lurewire.expressions.errors import ExpressionError, FunctionError
+from lurewire.expressions.evaluator import check, evaluate
+from lurewire.expressions.parser import Access, Call, Literal, Node, Syntax, Template, parse, references
+from lurewire.expressions.table import Function, FunctionTable
+from lurewire.expressions.workflow import UNSUPPORTED, WORKFLOW
+
+__all__ = [
+    "COMMON",
+    "UNSUPPORTED",
+    "WORKFLOW",
+    "Access",
+    "Call",
+    "ExpressionError",
+    "Function",
+    "FunctionError",
+    "FunctionTable",
+    "Literal",
+    "Node",
+    "Syntax",
+    "Template",
+    "check",
+    "evaluate",
+    "parse",
+    "references",
+]

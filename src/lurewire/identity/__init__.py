@@ -1,0 +1,26 @@
+"""Identity: a tenant with app registrations, managed identities, tokens and roles."""
+
+from lurewire.identity.assignments import role_assignment
+from lurewire.identity.errors import TOKEN_ERRORS, TokenError
+from lurewire.identity.limits import LIMITS
+from lurewire.identity.models import AppRegistration, AppSecret, IssuedToken, NewSecret
+from lurewire.identity.role_routes import role_routes
+from lurewire.identity.roles import ROLES, Role
+from lurewire.identity.routes import token_routes
+from lurewire.identity.service import Identity
+
+__all__ = [
+    "LIMITS",
+    "ROLES",
+    "TOKEN_ERRORS",
+    "AppRegistration",
+    "AppSecret",
+    "Identity",
+    "IssuedToken",
+    "NewSecret",
+    "Role",
+    "TokenError",
+    "role_assignment",
+    "role_routes",
+    "token_routes",
+]

@@ -1,0 +1,200 @@
+"""Errors of the token service (AADSTS codes) and of role assignments, one class each.
+
+Source: https://learn.microsoft.com/entra/identity-platform/reference-error-codes and, for the HTTP statuses, captured
+answers to Microsoft's own clients.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from lurewire.core.errors import WireError
+
+_LONGEST_FACT = 200
+
+
+class TokenError(WireError):
+    """An error of the token service: `code` is OAuth's error, `aadsts` Entra's number, `text` the message's form."""
+
+    status = 400
+    code = "invalid_request"
+    aadsts: ClassVar[int]
+    text: ClassVar[str]
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__(self.text.format(**{k: str(v)[:_LONGEST_FACT] for k, v in facts.items()}))
+
+
+class InvalidSecret(TokenError):
+    """The secret is none of the app's."""
+
+    status = 401
+    code = "invalid_client"
+    aadsts = 7000215
+    text = (
+        "Invalid client secret provided. Send the secret's value, not its id, "
+        "of a secret that was added to app '{app_id}'."
+    )
+
+
+class ExpiredSecret(TokenError):
+    """The secret was the app's, and is past its expiry."""
+
+    status = 401
+    code = "invalid_client"
+    aadsts = 7000222
+    text = "The provided client secret keys for app '{app_id}' are expired. Create a new secret for the app."
+
+
+class MissingCredential(TokenError):
+    """The request proves nothing."""
+
+    status = 401
+    code = "invalid_client"
+    aadsts = 7000218
+    text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
+
+
+class UnknownApp(TokenError):
+    """The tenant has no such application."""
+
+    code = "unauthorized_client"
+    aadsts = 700016
+    text = (
+        "Application with identifier '{app_id}' was not found in the directory '{tenant}'. Check the id, and that the "
+        "request goes to the tenant in which the application is registered."
+    )
+
+
+class UnknownTenant(TokenError):
+    """The path names a tenant that is not here."""
+
+    aadsts = 90002
+    text = "Tenant '{tenant}' not found. Check that the tenant id is right and that this is the right cloud."
+
+
+class UnknownTenantMetadata(UnknownTenant):
+    """The same, where metadata was asked for."""
+
+    code = "invalid_tenant"
+
+
+class InvalidScope(TokenError):
+    """The scope is not one resource and `/.default`."""
+
+    code = "invalid_scope"
+    aadsts = 1002012
+    text = (
+        "The provided value for scope '{scope}' is not valid. The client credentials flow takes one scope: "
+        "the resource's identifier with /.default after it."
+    )
+
+
+class UnknownResource(TokenError):
+    """No service here has the identifier that the scope names."""
+
+    code = "invalid_resource"
+    aadsts = 500011
+    text = "The resource principal named '{resource}' was not found in the tenant named '{tenant}'."
+
+
+class MissingParameter(TokenError):
+    """The form lacks a parameter."""
+
+    aadsts = 900144
+    text = "The request body must contain the following parameter: '{parameter}'."
+
+
+class UnsupportedGrant(TokenError):
+    """A grant type other than client credentials."""
+
+    code = "unsupported_grant_type"
+    aadsts = 70003
+    text = "The app requested an unsupported grant type '{grant}'. This token service knows 'client_credentials'."
+
+
+class MalformedRequest(TokenError):
+    """The body is no form, too long, or gives a parameter twice."""
+
+    aadsts = 9002313
+    text = "Invalid request. Request is malformed or invalid: {reason}."
+
+
+class UnknownInstance(TokenError):
+    """Instance discovery was asked about an authority that is neither Microsoft's nor this one."""
+
+    code = "invalid_instance"
+    aadsts = 50049
+    text = "Unknown or invalid instance '{host}'."
+
+
+TOKEN_ERRORS: tuple[type[TokenError], ...] = (
+    InvalidSecret,
+    ExpiredSecret,
+    MissingCredential,
+    UnknownApp,
+    UnknownTenant,
+    UnknownTenantMetadata,
+    InvalidScope,
+    UnknownResource,
+    MissingParameter,
+    UnsupportedGrant,
+    MalformedRequest,
+    UnknownInstance,
+)
+
+
+class InvalidRoleAssignment(WireError):
+    """The body lacks a property, or one of the wrong form."""
+
+    status = 400
+    code = "BadRequestFormat"
+
+
+class InvalidRoleAssignmentId(WireError):
+    """The assignment's name is not a GUID."""
+
+    status = 400
+    code = "InvalidRoleAssignmentId"
+
+
+class RoleDefinitionDoesNotExist(WireError):
+    """No role has the id."""
+
+    status = 400
+    code = "RoleDefinitionDoesNotExist"
+
+
+class RoleDefinitionNotFound(WireError):
+    """The same, where the role itself was asked for."""
+
+    status = 404
+    code = "RoleDefinitionDoesNotExist"
+
+
+class PrincipalNotFound(WireError):
+    """The tenant has no such principal, and the request does not vouch for its type."""
+
+    status = 400
+    code = "PrincipalNotFound"
+
+
+class RoleAssignmentExists(WireError):
+    """The principal has the role at the scope already, under another name."""
+
+    status = 409
+    code = "RoleAssignmentExists"
+
+
+class RoleAssignmentUpdateNotPermitted(WireError):
+    """The name is taken by an assignment of another principal or role."""
+
+    status = 400
+    code = "RoleAssignmentUpdateNotPermitted"
+
+
+class UnsupportedFilter(WireError):
+    """`$filter` holds an expression that this list does not know."""
+
+    status = 400
+    code = "InvalidFilter"

@@ -1,0 +1,110 @@
+"""Signing keys: RSA 2048, made at first start, encrypted at rest; the newest one signs, all of them verify."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from lurewire.identity.tables import signing_keys
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lurewire.core.clock import Clock
+    from lurewire.core.database import Database
+    from lurewire.core.secretbox import SecretBox
+
+_CERTIFICATE_LIFETIME = timedelta(days=5 * 365)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key with the certificate that carries its public half to relying parties."""
+
+    kid: str
+    private: rsa.RSAPrivateKey
+    certificate: x509.Certificate
+
+    @property
+    def public(self) -> rsa.RSAPublicKey:
+        """The key that verifies."""
+        return self.private.public_key()
+
+    @property
+    def thumbprint(self) -> str:
+        """`x5t` (RFC 7517, section 4.8)."""
+        return _base64url(self.certificate.fingerprint(hashes.SHA1()))  # noqa: S303 - the RFC names SHA-1
+
+    def jwk(self, issuer: str) -> dict[str, Any]:
+        """The public key as JSON Web Key (RFC 7517)."""
+        numbers = self.public.public_numbers()
+        return {
+            "kty": "RSA",
+            "use": "sig",
+            "kid": self.kid,
+            "x5t": self.thumbprint,
+            "n": _base64url(numbers.n.to_bytes(256, "big")),
+            "e": _base64url(numbers.e.to_bytes(3, "big")),
+            "x5c": [base64.b64encode(self.certificate.public_bytes(serialization.Encoding.DER)).decode("ascii")],
+            "issuer": issuer,
+        }
+
+
+async def load_signing_keys(db: Database, clock: Clock, box: SecretBox) -> tuple[SigningKey, ...]:
+    """The keys of the state folder, newest first; makes the first one."""
+    newest_first = sa.select(signing_keys.c.sealed).order_by(signing_keys.c.created_at.desc())
+    sealed = db.read(lambda conn: conn.execute(newest_first).scalars().all())
+    if sealed:
+        return tuple(_open(box.decrypt(one)) for one in sealed)
+    key = _make(clock.now())
+    row = {"kid": key.kid, "sealed": box.encrypt(_pem(key)), "created_at": clock.now().timestamp()}
+    await db.write(lambda conn: conn.execute(sa.insert(signing_keys).values(row)))
+    return (key,)
+
+
+def _make(now: datetime) -> SigningKey:
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Lurewire token signing")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + _CERTIFICATE_LIFETIME)
+        .sign(private, hashes.SHA256())
+    )
+    return SigningKey(_kid(private.public_key()), private, certificate)
+
+
+def _kid(public: rsa.RSAPublicKey) -> str:
+    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return _base64url(hashlib.sha256(der).digest()[:20])
+
+
+def _pem(key: SigningKey) -> bytes:
+    private = key.private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private + key.certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _open(pem: bytes) -> SigningKey:
+    private = serialization.load_pem_private_key(pem, None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    certificate = x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERTIFICATE") :])
+    return SigningKey(_kid(private.public_key()), private, certificate)
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -1,0 +1,48 @@
+"""What the identity room speaks of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AppSecret:
+    """A secret of an app registration, without its value; `hint` is its first three characters."""
+
+    key_id: str
+    name: str
+    hint: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AppRegistration:
+    """An application and its service principal in the tenant: `app_id` logs in, `object_id` gets roles."""
+
+    app_id: str
+    object_id: str
+    name: str
+    created_at: datetime
+    secrets: tuple[AppSecret, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """A secret that was just made: `value` is shown here and never again."""
+
+    key_id: str
+    expires_at: datetime
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """An access token and the seconds it is good for."""
+
+    expires_in: int
+    value: str = field(repr=False)

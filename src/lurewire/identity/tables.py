@@ -1,0 +1,49 @@
+"""Tables of the identity room: times are seconds since 1970, UTC."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from lurewire.core.database import metadata
+
+signing_keys = sa.Table(
+    "identity_signing_keys",
+    metadata,
+    sa.Column("kid", sa.String, primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),  # PEM of the private key and its certificate, encrypted
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
+apps = sa.Table(
+    "identity_apps",
+    metadata,
+    sa.Column("app_id", sa.String, primary_key=True),
+    sa.Column("object_id", sa.String, nullable=False, unique=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
+secrets = sa.Table(
+    "identity_secrets",
+    metadata,
+    sa.Column("key_id", sa.String, primary_key=True),
+    sa.Column("app_id", sa.String, sa.ForeignKey("identity_apps.app_id", ondelete="CASCADE"), nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("hint", sa.String, nullable=False),  # the first three characters, as Entra shows them
+    sa.Column("hash", sa.String, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+    sa.Index("identity_secrets_by_app", "app_id"),
+)
+
+managed_identities = sa.Table(
+    "identity_managed_identities",
+    metadata,
+    sa.Column("object_id", sa.String, primary_key=True),
+    sa.Column("app_id", sa.String, nullable=False),
+    sa.Column("resource_key", sa.String, nullable=False),  # the resource's id in lower case
+    sa.Column("resource_id", sa.String, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("resource_key", "generation"),
+)

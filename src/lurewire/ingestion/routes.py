@@ -1,0 +1,57 @@
+"""The Logs Ingestion API: HTTP shape only.
+
+Source: https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview and contract section B.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from lurewire.core.http import Audience, Needs, RoomRoutes, Route
+from lurewire.ingestion.bodies import read_body
+from lurewire.ingestion.errors import RuleNotFound, render
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from lurewire.ingestion.service import ActiveRule, Ingestion
+
+_PATH = "/dataCollectionRules/{immutable_id}/streams/{stream}"
+_ACTION = "Microsoft.Insights/Telemetry/Write"
+
+
+def ingestion_routes(ingestion: Ingestion) -> RoomRoutes:
+    """The routes of the Logs Ingestion API."""
+    handlers = _Handlers(ingestion)
+    needs = Needs(_ACTION, Audience.MONITOR, handlers.scope, data=True)
+    return RoomRoutes("ingestion", [Route("POST", _PATH, handlers.post, needs)], render)
+
+
+class _Handlers:
+    def __init__(self, ingestion: Ingestion) -> None:
+        self._ingestion = ingestion
+
+    def scope(self, request: Request) -> str:
+        return str(self._rule(request).id)
+
+    async def post(self, request: Request) -> Response:
+        rule = self._rule(request)
+        body, gzip = await read_body(request, self._ingestion.limits["ingestion_body_bytes"])
+        await self._ingestion.accept(
+            rule,
+            request.path_params["stream"],
+            body,
+            gzip=gzip,
+            principal=request.state.principal,
+            request_id=request.headers.get("x-ms-client-request-id", ""),
+        )
+        return Response(status_code=204)
+
+    def _rule(self, request: Request) -> ActiveRule:
+        immutable_id = request.path_params["immutable_id"]
+        rule = self._ingestion.rule(immutable_id)
+        if rule is None:
+            raise RuleNotFound(immutable_id)
+        return rule

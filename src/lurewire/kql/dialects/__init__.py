@@ -1,0 +1,1 @@
+"""How a plan becomes SQL: one module set per engine."""

@@ -1,0 +1,307 @@
+"""The plan as DuckDB SQL: scalar expressions here, relations in `duckdb_relations.py`.
+
+Nodes of sqlglot are built directly and printed once; literals and names are nodes, never text. SQL sees generated column
+names only.
+"""
+
+from __future__ import annotations
+
+import decimal
+import math
+import uuid
+from typing import TYPE_CHECKING, cast
+
+from sqlglot import exp
+
+from lurewire.kql import limits, plan
+from lurewire.kql.errors import over_limit
+from lurewire.kql.types import KqlType
+
+from . import duckdb_convert, duckdb_text, sql
+from .sql import Node, call, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lurewire.kql.literals import Value
+
+NAME = "duckdb"
+
+_COMPARISONS: dict[str, type[exp.Expression]] = {
+    "==": exp.EQ,
+    "!=": exp.NEQ,
+    "<": exp.LT,
+    "<=": exp.LTE,
+    ">": exp.GT,
+    ">=": exp.GTE,
+}
+
+
+def literal(kind: KqlType, value: Value) -> Node:
+    """A constant of a type."""
+    if value is None:
+        return sql.cast(exp.Null(), duckdb_convert.STORAGE[kind])
+    if isinstance(value, bool):
+        return sql.boolean(value)
+    if isinstance(value, int):
+        if value == -(2**63):
+            return sql.cast(text(str(value)), sql.BIGINT)
+        return sql.number(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return sql.cast(text(str(value)), sql.DOUBLE)
+        return _real(value)
+    if isinstance(value, decimal.Decimal):
+        return sql.cast(text(f"{value:f}"), sql.decimal_type())
+    if isinstance(value, uuid.UUID):
+        return sql.cast(text(str(value)), sql.UUID)
+    return text(value)
+
+
+def _real(value: float) -> Node:
+    digits = repr(abs(value))
+    node = exp.Literal(this=digits if "e" in digits else f"{digits}e0", is_string=False)
+    return exp.Paren(this=exp.Neg(this=node)) if math.copysign(1, value) < 0 else node
+
+
+def _may_be_nan_above(value: plan.Compare, left: Node, right: Node) -> Node | None:
+    """The side that would make a comparison true if it were NaN: DuckDB holds NaN equal to itself and above the rest."""
+    if value.operator in (">", ">="):
+        return None if isinstance(value.left, plan.Constant) else left
+    if value.operator in ("<", "<="):
+        return None if isinstance(value.right, plan.Constant) else right
+    return None if plan.Constant in (type(value.left), type(value.right)) and not _is_nan(value) else left
+
+
+def _is_nan(value: plan.Compare) -> bool:
+    sides = (value.left, value.right)
+    return any(isinstance(side, plan.Constant) and isinstance(side.value, float) and math.isnan(side.value) for side in sides)
+
+
+#: Types kept as BIGINT.
+_WIDE = frozenset({KqlType.LONG, KqlType.DATETIME, KqlType.TIMESPAN})
+
+
+class Scalars:
+    """Lowers scalar expressions over columns whose SQL is known."""
+
+    def __init__(self, columns: Mapping[int, Node]) -> None:
+        self.columns = columns
+        self.count = 0
+
+    def lower(self, value: plan.Scalar) -> Node:
+        """The SQL of a value; a string is never null."""
+        self.count += 1
+        if self.count > limits.EXPRESSION_NODES.value:
+            raise over_limit(f"the query has more than {limits.EXPRESSION_NODES.value} expressions")
+        return _LOWER[type(value)](self, value)
+
+    def predicate(self, value: plan.Scalar) -> Node:
+        """The SQL of a condition of which only truth counts: false and null are the same, so that scans can prune."""
+        if isinstance(value, plan.Logic):
+            joined = [self.predicate(operand) for operand in value.operands]
+            return sql.both(*joined) if value.operator == "and" else sql.either(*joined)
+        if isinstance(value, plan.Compare) and value.operator == "==" and value.left.type is not KqlType.REAL:
+            return sql.binary(exp.EQ, self.operand(value.left), self.operand(value.right))
+        if isinstance(value, plan.In):
+            return self._in(value)
+        return self.lower(value)
+
+    def constant(self, value: plan.Constant) -> Node:
+        """A literal of exactly its type: DuckDB would take a small number for an INTEGER."""
+        node = literal(value.type, value.value)
+        if value.type in _WIDE and value.value is not None and not isinstance(node, exp.Cast):
+            return sql.cast(node, sql.BIGINT)
+        return node
+
+    def operand(self, value: plan.Scalar) -> Node:
+        """A value beside one of its type, which says the type of a bare number too."""
+        return literal(value.type, value.value) if isinstance(value, plan.Constant) else self.lower(value)
+
+    def column(self, value: plan.ColumnRef) -> Node:
+        """A column."""
+        return self.columns[value.id]
+
+    def parameter(self, value: plan.Parameter) -> Node:
+        """A named parameter; its type is said, or DuckDB would guess from its place."""
+        return sql.cast(exp.Placeholder(this=value.name), duckdb_convert.STORAGE[value.type])
+
+    def call(self, value: plan.Call) -> Node:
+        """A function, by its registry row."""
+        arguments = [self.lower(argument) for argument in value.arguments]
+        node = value.function.lower[NAME](arguments, value)
+        if value.type is not KqlType.STRING or value.function.never_null:
+            return node
+        if value.function.makes_null or any(plan.may_be_null(argument) for argument in value.arguments):
+            return sql.or_empty(node)
+        return node
+
+    def convert(self, value: plan.Convert) -> Node:
+        """A conversion; a path into a dynamic value is read as text at once."""
+        inner = value.value
+        if isinstance(inner, plan.Path) and value.type is not KqlType.DYNAMIC:
+            node = duckdb_convert.from_dynamic_text(self._path(inner, as_text=True), value.type)
+        else:
+            node = duckdb_convert.convert(self.lower(inner), inner.type, value.type)
+        if value.type is KqlType.STRING and plan.may_be_null(inner):
+            return sql.or_empty(node)
+        return node
+
+    def arithmetic(self, value: plan.Arithmetic) -> Node:
+        """`+ - * / %`, by the types of the operands."""
+        left, right = self.lower(value.left), self.operand(value.right)
+        reals = KqlType.REAL in (value.left.type, value.right.type)
+        match value.operator:
+            case "+":
+                node = sql.add(left, right)
+            case "-":
+                node = sql.subtract(left, right)
+            case "*":
+                node = sql.multiply(left, right)
+            case "/":
+                if value.type is KqlType.REAL:
+                    return sql.binary(exp.Div, sql.cast(left, sql.DOUBLE), sql.cast(right, sql.DOUBLE))
+                if not reals:
+                    return sql.whole_divide(left, sql.null_if_zero(right))
+                node = sql.binary(exp.Div, left, right)
+            case _:
+                return sql.mod_positive(left, right)
+        if reals and value.type is not KqlType.REAL:
+            return sql.try_cast(call("trunc", node), duckdb_convert.STORAGE[value.type])
+        return node
+
+    def negate(self, value: plan.Negate) -> Node:
+        """`-x`."""
+        return exp.Paren(this=exp.Neg(this=sql.atom(self.lower(value.value))))
+
+    def compare(self, value: plan.Compare) -> Node:
+        """Equality says false of one null and null of two; the other comparisons say null of any."""
+        left, right = self.operand(value.left), self.operand(value.right)
+        kind = _COMPARISONS[value.operator]
+        if value.left.type is KqlType.REAL:
+            unordered = _may_be_nan_above(value, left, right)
+            if unordered is not None:
+                plain = self._compare(value, kind, left, right)
+                if value.operator == "!=":
+                    return sql.either(plain, call("isnan", unordered))
+                return sql.both(plain, sql.negation(call("isnan", unordered)))
+        return self._compare(value, kind, left, right)
+
+    def _compare(self, value: plan.Compare, kind: type[exp.Expression], left: Node, right: Node) -> Node:
+        nulls = plan.may_be_null(value.left), plan.may_be_null(value.right)
+        if value.operator not in ("==", "!=") or not any(nulls):
+            return sql.binary(kind, left, right)
+        safe = sql.binary(exp.NullSafeEQ if value.operator == "==" else exp.NullSafeNEQ, left, right)
+        if all(nulls):
+            return sql.case([(sql.both(sql.is_null(left), sql.is_null(right)), exp.Null())], safe)
+        return safe
+
+    def logic(self, value: plan.Logic) -> Node:
+        """`and`, `or`: null only where the other side does not decide."""
+        joined = [self.lower(operand) for operand in value.operands]
+        return sql.both(*joined) if value.operator == "and" else sql.either(*joined)
+
+    def negation(self, value: plan.Not) -> Node:
+        """`not(x)`."""
+        return sql.negation(self.lower(value.value))
+
+    def text_match(self, value: plan.TextMatch) -> Node:
+        """The string operators."""
+        subject = self.lower(value.subject)
+        if value.kind not in ("has", "hasprefix", "hassuffix"):
+            return duckdb_text.substring(value.kind, value.case_sensitive, subject, self.lower(value.needles[0]))
+        constants = [needle for needle in value.needles if isinstance(needle, plan.Constant)]
+        others = [needle for needle in value.needles if not isinstance(needle, plan.Constant)]
+        conditions = []
+        if constants or not others:
+            needles = [cast("str", needle.value) for needle in constants]
+            conditions.append(duckdb_text.terms(value.kind, value.case_sensitive, subject, needles, every=value.every))
+        conditions.extend(
+            duckdb_text.term_of(value.kind, value.case_sensitive, subject, self.lower(needle)) for needle in others
+        )
+        return sql.both(*conditions) if value.every else sql.either(*conditions)
+
+    def terms_in_array(self, value: plan.TermsInArray) -> Node:
+        """`has_any` and `has_all` over an array."""
+        array = duckdb_convert.text_list(self.lower(value.array))
+        return duckdb_text.terms_in_list(self.lower(value.subject), array, every=value.every)
+
+    def regex(self, value: plan.RegexMatch) -> Node:
+        """`matches regex`: RE2 on both sides."""
+        return call("regexp_matches", self.lower(value.subject), self.lower(value.pattern))
+
+    def in_list(self, value: plan.In) -> Node:
+        """`in`: false, never null, for a null subject."""
+        node = self._in(value)
+        if any(plan.may_be_null(operand) for operand in (value.subject, *value.items)):
+            return sql.coalesce(node, sql.boolean(False))
+        return node
+
+    def _in(self, value: plan.In) -> Node:
+        if not value.items:
+            return sql.boolean(False)
+        subject = duckdb_text.folded(self.lower(value.subject), value.case_sensitive)
+        items = [duckdb_text.folded(self.operand(item), value.case_sensitive) for item in value.items]
+        return exp.In(this=sql.atom(subject), expressions=items)
+
+    def in_array(self, value: plan.InArray) -> Node:
+        """`in` over an array."""
+        items = duckdb_convert.text_list(self.lower(value.array))
+        if not value.case_sensitive:
+            items = call("list_transform", items, sql.lambda_("e", call("lower", sql.variable("e"))))
+        subject = duckdb_text.folded(self.lower(value.subject), value.case_sensitive)
+        return sql.coalesce(call("list_contains", items, subject), sql.boolean(False))
+
+    def bin(self, value: plan.Bin) -> Node:
+        """Whole numbers by modulo, so that no rounding comes in; a size that is not above zero gives null."""
+        source, size = self.lower(value.value), self.operand(value.size)
+        if value.type in (KqlType.REAL, KqlType.DECIMAL):
+            node = sql.multiply(call("floor", sql.binary(exp.Div, source, sql.cast(size, sql.DOUBLE))), size)
+            if value.type is KqlType.DECIMAL:
+                node = sql.try_cast(node, sql.decimal_type())
+        elif value.value.type is KqlType.DATETIME:
+            node = sql.subtract(source, sql.modulo(source, sql.null_if_zero(size)))
+        else:
+            node = sql.subtract(source, sql.mod_positive(source, size))
+        constant = value.size.value if isinstance(value.size, plan.Constant) else None
+        if constant is not None and not isinstance(constant, str | uuid.UUID) and constant > 0:
+            return node
+        return sql.case([(sql.binary(exp.GT, size, sql.number(0)), node)])
+
+    def path(self, value: plan.Path) -> Node:
+        """Access into a dynamic value."""
+        return self._path(value, as_text=False)
+
+    def _path(self, value: plan.Path, *, as_text: bool) -> Node:
+        steps = [(self.lower(step), step.type) if isinstance(step, plan.Scalar) else step for step in value.steps]
+        return duckdb_convert.path(self.lower(value.target), steps, as_text=as_text)
+
+    def conditional(self, value: plan.Conditional) -> Node:
+        """iff() and case()."""
+        branches = [(self.predicate(condition), self.lower(then)) for condition, then in value.branches]
+        return sql.case(branches, self.lower(value.otherwise))
+
+
+_LOWER: dict[type, Callable[[Scalars, plan.Scalar], Node]] = cast(
+    "dict[type, Callable[[Scalars, plan.Scalar], Node]]",
+    {
+        plan.Constant: Scalars.constant,
+        plan.ColumnRef: Scalars.column,
+        plan.Parameter: Scalars.parameter,
+        plan.Call: Scalars.call,
+        plan.Convert: Scalars.convert,
+        plan.Arithmetic: Scalars.arithmetic,
+        plan.Negate: Scalars.negate,
+        plan.Compare: Scalars.compare,
+        plan.Logic: Scalars.logic,
+        plan.Not: Scalars.negation,
+        plan.TextMatch: Scalars.text_match,
+        plan.TermsInArray: Scalars.terms_in_array,
+        plan.RegexMatch: Scalars.regex,
+        plan.In: Scalars.in_list,
+        plan.InArray: Scalars.in_array,
+        plan.Bin: Scalars.bin,
+        plan.Path: Scalars.path,
+        plan.Conditional: Scalars.conditional,
+    },
+)

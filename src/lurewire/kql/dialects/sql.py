@@ -1,0 +1,197 @@
+"""Short makers of sqlglot nodes. Nodes are built directly; no SQL text is parsed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Node = exp.Expression
+
+_ATOMS = (exp.Column, exp.Literal, exp.Anonymous, exp.Cast, exp.Paren, exp.Placeholder, exp.Case, exp.Null, exp.Boolean)
+
+BIGINT = exp.DType.BIGINT
+HUGEINT = exp.DType.INT128
+INTEGER = exp.DType.INT
+DOUBLE = exp.DType.DOUBLE
+VARCHAR = exp.DType.TEXT
+BOOLEAN = exp.DType.BOOLEAN
+UUID = exp.DType.UUID
+TIMESTAMP = exp.DType.TIMESTAMP
+DATE = exp.DType.DATE
+
+NULL = exp.Null()
+
+
+def identifier(name: str) -> exp.Identifier:
+    """A generated name, printed as it is."""
+    return exp.Identifier(this=name, quoted=False)
+
+
+def column(table: str, name: str, *, quoted: bool = False) -> Node:
+    """`table.name`."""
+    return exp.Column(this=exp.Identifier(this=name, quoted=quoted), table=identifier(table))
+
+
+def text(value: str) -> Node:
+    """A string literal."""
+    return exp.Literal(this=value, is_string=True)
+
+
+def number(value: int) -> Node:
+    """A whole-number literal."""
+    if value < 0:
+        return exp.Paren(this=exp.Neg(this=exp.Literal(this=str(-value), is_string=False)))
+    return exp.Literal(this=str(value), is_string=False)
+
+
+def boolean(value: bool) -> Node:
+    """TRUE or FALSE."""
+    return exp.Boolean(this=value)
+
+
+def call(name: str, *arguments: Node) -> Node:
+    """A function call, by its name in the engine."""
+    return exp.Anonymous(this=name, expressions=list(arguments))
+
+
+def data_type(kind: exp.DType, *sizes: int) -> exp.DataType:
+    """A type, with precision and scale for decimals."""
+    return exp.DataType(
+        this=kind, expressions=[exp.DataTypeParam(this=exp.Literal(this=str(size), is_string=False)) for size in sizes]
+    )
+
+
+def decimal_type() -> exp.DataType:
+    """DECIMAL(34,17): how decimal is kept."""
+    return data_type(exp.DType.DECIMAL, 34, 17)
+
+
+def cast(node: Node, kind: exp.DType | exp.DataType) -> Node:
+    """CAST."""
+    return exp.Cast(this=node, to=kind if isinstance(kind, exp.DataType) else data_type(kind))
+
+
+def try_cast(node: Node, kind: exp.DType | exp.DataType) -> Node:
+    """TRY_CAST."""
+    return exp.TryCast(this=node, to=kind if isinstance(kind, exp.DataType) else data_type(kind))
+
+
+def atom(node: Node) -> Node:
+    """The node, in parentheses if it could fall apart beside an operator."""
+    return node if isinstance(node, _ATOMS) else exp.Paren(this=node)
+
+
+def binary(kind: type[exp.Expression], left: Node, right: Node) -> Node:
+    """An infix operator with both sides kept together."""
+    return kind(this=atom(left), expression=atom(right))
+
+
+def add(left: Node, right: Node) -> Node:
+    """`+`."""
+    return binary(exp.Add, left, right)
+
+
+def subtract(left: Node, right: Node) -> Node:
+    """`-`."""
+    return binary(exp.Sub, left, right)
+
+
+def multiply(left: Node, right: Node) -> Node:
+    """`*`."""
+    return binary(exp.Mul, left, right)
+
+
+def whole_divide(left: Node, right: Node) -> Node:
+    """`//`: division of whole numbers, towards zero."""
+    return binary(exp.IntDiv, left, right)
+
+
+def modulo(left: Node, right: Node) -> Node:
+    """`%`, with the sign of the left side."""
+    return binary(exp.Mod, left, right)
+
+
+def equal(left: Node, right: Node) -> Node:
+    """`=`."""
+    return binary(exp.EQ, left, right)
+
+
+def concat(*parts: Node) -> Node:
+    """`||`; null where a part is."""
+    result = parts[0]
+    for part in parts[1:]:
+        result = exp.DPipe(
+            this=result if isinstance(result, exp.DPipe) else atom(result), expression=atom(part), safe=True
+        )
+    return result
+
+
+def both(*conditions: Node) -> Node:
+    """AND."""
+    result = conditions[0]
+    for condition in conditions[1:]:
+        left = result if isinstance(result, exp.And) else atom(result)
+        result = exp.And(this=left, expression=atom(condition))
+    return result
+
+
+def either(*conditions: Node) -> Node:
+    """OR."""
+    result = conditions[0]
+    for condition in conditions[1:]:
+        left = result if isinstance(result, exp.Or) else atom(result)
+        result = exp.Or(this=left, expression=atom(condition))
+    return result
+
+
+def negation(condition: Node) -> Node:
+    """NOT."""
+    return exp.Not(this=atom(condition))
+
+
+def is_null(node: Node) -> Node:
+    """IS NULL."""
+    return exp.Is(this=atom(node), expression=exp.Null())
+
+
+def case(branches: Sequence[tuple[Node, Node]], otherwise: Node | None = None) -> Node:
+    """CASE WHEN."""
+    return exp.Case(ifs=[exp.If(this=when, true=then) for when, then in branches], default=otherwise)
+
+
+def coalesce(*nodes: Node) -> Node:
+    """The first that is not null."""
+    return call("coalesce", *nodes)
+
+
+def or_empty(node: Node) -> Node:
+    """The text, or an empty one for null: KQL strings are never null."""
+    return coalesce(node, text(""))
+
+
+def null_if_zero(node: Node) -> Node:
+    """The divisor, or null when it is zero; a literal other than zero stays as it is."""
+    if isinstance(node, exp.Literal) and node.this.strip("0"):
+        return node
+    return call("nullif", node, number(0))
+
+
+def mod_positive(value: Node, size: Node) -> Node:
+    """The modulo of KQL: never negative (https://learn.microsoft.com/kusto/query/numerical-operators)."""
+    divisor = null_if_zero(size)
+    magnitude = divisor if isinstance(divisor, exp.Literal) else call("abs", divisor)
+    return modulo(add(modulo(value, divisor), magnitude), magnitude)
+
+
+def lambda_(name: str, body: Node) -> Node:
+    """`lambda name: body`."""
+    return exp.Lambda(this=body, expressions=[identifier(name)])
+
+
+def variable(name: str) -> Node:
+    """A lambda's variable."""
+    return exp.Column(this=identifier(name))

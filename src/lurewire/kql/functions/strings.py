@@ -1,0 +1,351 @@
+"""Strings: parts, searches, replacements, regular expressions (RE2), encodings and hashes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from lurewire.kql import plan, tree
+from lurewire.kql.conversions import to
+from lurewire.kql.dialects import duckdb_convert, sql
+from lurewire.kql.errors import semantic, unsupported
+from lurewire.kql.scope import ERROR
+from lurewire.kql.types import ALL_TYPES, INTEGERS, TYPE_NAMES, KqlType
+
+from .common import duckdb, literal_argument, named
+from .registry import Function, Param, dynamic, text, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lurewire.kql.binder import ExpressionBinder
+    from lurewire.kql.dialects.sql import Node
+
+#: Any value, as its text.
+_TEXT_OF_ANY = Param("value", ALL_TYPES, KqlType.STRING)
+
+
+def _substring(arguments: Sequence[Node], call: plan.Call) -> Node:
+    source, start = arguments[0], arguments[1]
+    given = call.arguments[1]
+    if isinstance(given, plan.Constant) and isinstance(given.value, int) and given.value >= 0:
+        position = sql.number(given.value + 1)
+    else:
+        from_end = sql.call("greatest", sql.add(sql.call("length", source), start), sql.number(0))
+        position = sql.add(sql.case([(sql.binary(exp.LT, start, sql.number(0)), from_end)], start), sql.number(1))
+    if len(arguments) < 3:
+        return sql.call("substr", source, position)
+    return sql.call("substr", source, position, sql.call("greatest", arguments[2], sql.number(0)))
+
+
+def _split(arguments: Sequence[Node], call: plan.Call) -> Node:
+    source, delimiter = arguments[0], arguments[1]
+    parts = sql.case(
+        [(sql.equal(delimiter, sql.text("")), sql.call("list_value", source))],
+        sql.call("string_split", source, delimiter),
+    )
+    if isinstance(call.arguments[1], plan.Constant) and call.arguments[1].value:
+        parts = sql.call("string_split", source, delimiter)
+    if len(arguments) == 3:
+        position = sql.add(arguments[2], sql.number(1))
+        chosen = sql.call("list_slice", parts, position, position)
+        parts = sql.case([(sql.binary(exp.GTE, arguments[2], sql.number(0)), chosen)], sql.call("list_value"))
+    return sql.cast(sql.call("to_json", parts), sql.VARCHAR)
+
+
+def _strcat_delim(arguments: Sequence[Node], call: plan.Call) -> Node:
+    del call
+    return sql.call("concat_ws", *arguments)
+
+
+def _strcat_array(arguments: Sequence[Node], call: plan.Call) -> Node:
+    del call
+    items = duckdb_convert.text_list(arguments[0])
+    texts = sql.call("list_transform", items, sql.lambda_("e", sql.or_empty(sql.variable("e"))))
+    return sql.call("array_to_string", texts, arguments[1])
+
+
+def _pattern(node: Node, before: str, after: str) -> Node:
+    if isinstance(node, exp.Literal):
+        return sql.text(f"{before}{node.this}{after}")
+    return sql.concat(sql.text(before), node, sql.text(after))
+
+
+def _trim_start(arguments: Sequence[Node], call: plan.Call) -> Node:
+    del call
+    return sql.call("regexp_replace", arguments[1], _pattern(arguments[0], "^(?:", ")+"), sql.text(""))
+
+
+def _trim_end(arguments: Sequence[Node], call: plan.Call) -> Node:
+    del call
+    return sql.call("regexp_replace", arguments[1], _pattern(arguments[0], "(?:", ")+$"), sql.text(""))
+
+
+def _trim(arguments: Sequence[Node], call: plan.Call) -> Node:
+    return _trim_end([arguments[0], _trim_start(arguments, call)], call)
+
+
+def _replace_regex(arguments: Sequence[Node], call: plan.Call) -> Node:
+    del call
+    # "g" says to replace every match; case is said in the pattern.
+    return sql.call("regexp_replace", *arguments, sql.text("g"))
+
+
+def _bind_extract(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:
+    kind = KqlType.STRING
+    if len(node.arguments) == 4:
+        kind = _typeof(node.arguments[3])
+        node = tree.Call(node.at, node.name, node.arguments[:3])
+    arguments = binder.arguments(node, row)
+    if ERROR in arguments:
+        return ERROR
+    return to(plan.Call(KqlType.STRING, row, tuple(arguments)), kind)
+
+
+def _typeof(node: tree.Expression) -> KqlType:
+    match node:
+        case tree.Call(name="typeof", arguments=(tree.Name(name=name),)) if name in TYPE_NAMES:
+            return TYPE_NAMES[name]
+        case _:
+            raise semantic("expected typeof(a type)", node.at)
+
+
+def _extract(arguments: Sequence[Node], call: plan.Call) -> Node:
+    group = literal_argument(call, 1)
+    return sql.call("regexp_extract", arguments[2], arguments[0], sql.number(int(str(group))))
+
+
+def _group_count(pattern: str) -> int:
+    """The number of capturing groups of an RE2 pattern."""
+    plain = re.sub(r"\\Q.*?(?:\\E|$)|\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]", "", pattern, flags=re.DOTALL)
+    return len(re.findall(r"\((?!\?)|\(\?P?<", plain))
+
+
+def _bind_extract_all(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:
+    if len(node.arguments) == 3:
+        raise unsupported("extract_all() with chosen capture groups", node.at, node.name)
+    arguments = binder.arguments(node, row)
+    return ERROR if ERROR in arguments else plan.Call(KqlType.DYNAMIC, row, tuple(arguments))
+
+
+def _extract_all(arguments: Sequence[Node], call: plan.Call) -> Node:
+    groups = _group_count(str(literal_argument(call, 0)))
+
+    def matches(group: int) -> Node:
+        return sql.call("regexp_extract_all", arguments[1], arguments[0], sql.number(group))
+
+    if groups <= 1:
+        found = matches(groups)
+    else:
+        zipped = sql.call("list_zip", *(matches(group) for group in range(1, groups + 1)))
+        fields = [sql.call("struct_extract", sql.variable("z"), sql.number(group)) for group in range(1, groups + 1)]
+        found = sql.call("list_transform", zipped, sql.lambda_("z", sql.call("list_value", *fields)))
+    return sql.case(
+        [(sql.binary(exp.GT, sql.call("len", found), sql.number(0)), sql.cast(sql.call("to_json", found), sql.VARCHAR))]
+    )
+
+
+def _indexof(arguments: Sequence[Node], call: plan.Call) -> Node:
+    del call
+    source, match = arguments[0], arguments[1]
+    if len(arguments) == 2:
+        return sql.subtract(sql.call("strpos", source, match), sql.number(1))
+    start = arguments[2]
+    from_end = sql.call("greatest", sql.add(sql.call("length", source), start), sql.number(0))
+    first = sql.case([(sql.binary(exp.LT, start, sql.number(0)), from_end)], start)
+    window = sql.call("substr", source, sql.add(first, sql.number(1)))
+    if len(arguments) >= 4:
+        size = sql.case([(sql.equal(arguments[3], sql.number(-1)), sql.call("length", source))], arguments[3])
+        window = sql.call("substr", source, sql.add(first, sql.number(1)), size)
+    found = sql.call("strpos", window, match)
+    position = sql.subtract(sql.add(found, first), sql.number(1))
+    if len(arguments) == 5:
+        return _nth_position(window, match, arguments[4], first)
+    return sql.case([(sql.equal(found, sql.number(0)), sql.number(-1))], position)
+
+
+def _nth_position(window: Node, match: Node, occurrence: Node, first: Node) -> Node:
+    places = sql.call("range", sql.number(1), sql.add(sql.call("length", window), sql.number(1)))
+    here = sql.call("starts_with", sql.call("substr", window, sql.variable("i")), match)
+    found = sql.call("list_extract", sql.call("list_filter", places, sql.lambda_("i", here)), occurrence)
+    return sql.coalesce(sql.subtract(sql.add(found, first), sql.number(1)), sql.number(-1))
+
+
+def _countof(arguments: Sequence[Node], call: plan.Call) -> Node:
+    kind = str(literal_argument(call, 2)) if len(arguments) == 3 else "normal"
+    if kind == "regex":
+        return sql.call("len", sql.call("regexp_extract_all", arguments[0], arguments[1]))
+    # Plain matches may overlap, so each position is tried.
+    positions = sql.call("range", sql.number(1), sql.add(sql.call("length", arguments[0]), sql.number(1)))
+    here = sql.call("starts_with", sql.call("substr", arguments[0], sql.variable("i")), arguments[1])
+    return sql.call("len", sql.call("list_filter", positions, sql.lambda_("i", here)))
+
+
+def _strrep(arguments: Sequence[Node], call: plan.Call) -> Node:
+    del call
+    times = sql.call("greatest", arguments[1], sql.number(0))
+    copies = sql.call("list_transform", sql.call("range", times), sql.lambda_("i", arguments[0]))
+    delimiter = arguments[2] if len(arguments) == 3 else sql.text("")
+    return sql.call("array_to_string", copies, delimiter)
+
+
+def _tohex(arguments: Sequence[Node], call: plan.Call) -> Node:
+    wide = call.arguments[0].type is not KqlType.INT
+    value = arguments[0] if wide else sql.cast(arguments[0], sql.BIGINT)
+    digits = sql.call("lower", sql.call("to_hex", value))
+    if not wide:
+        # An int is written in 32 bits.
+        negative = sql.binary(exp.LT, arguments[0], sql.number(0))
+        digits = sql.case([(negative, sql.call("right", digits, sql.number(8)))], digits)
+    if len(arguments) == 1:
+        return digits
+    width = sql.call("greatest", arguments[1], sql.call("length", digits))
+    return sql.call("lpad", digits, sql.cast(width, sql.INTEGER), sql.text("0"))
+
+
+def _hash(name: str) -> Callable[[Sequence[Node], plan.Call], Node]:
+    return lambda arguments, _: sql.call(name, arguments[0])
+
+
+def _decode_base64(arguments: Sequence[Node], call: plan.Call) -> Node:
+    del call
+    return sql.call("try", sql.call("decode", sql.call("from_base64", arguments[0])))
+
+
+FUNCTIONS = (
+    Function("strlen", (text("source"),), KqlType.LONG, named("length"), naming="prefix_first"),
+    Function(
+        "string_size",
+        (text("source"),),
+        KqlType.LONG,
+        duckdb(lambda arguments, _: sql.call("octet_length", sql.call("encode", arguments[0]))),
+        naming="prefix_first",
+    ),
+    Function("tolower", (text("source"),), KqlType.STRING, named("lower"), aliases=("lower",)),
+    Function("toupper", (text("source"),), KqlType.STRING, named("upper"), aliases=("upper",)),
+    Function(
+        "substring",
+        (text("source"), whole("startingIndex"), whole("length")),
+        KqlType.STRING,
+        duckdb(_substring),
+        optional=1,
+    ),
+    Function(
+        "split",
+        (text("source"), text("delimiter"), whole("requestedIndex")),
+        KqlType.DYNAMIC,
+        duckdb(_split),
+        optional=1,
+        naming="first",
+    ),
+    Function(
+        "strcat",
+        (_TEXT_OF_ANY,),
+        KqlType.STRING,
+        duckdb(lambda arguments, _: sql.concat(*arguments)),
+        variadic=True,
+        never_null=True,
+    ),
+    Function(
+        "strcat_delim",
+        (text("delimiter"), _TEXT_OF_ANY),
+        KqlType.STRING,
+        duckdb(_strcat_delim),
+        variadic=True,
+        never_null=True,
+    ),
+    Function(
+        "strcat_array",
+        (dynamic("array"), text("delimiter")),
+        KqlType.STRING,
+        duckdb(_strcat_array),
+        ("array_strcat",),
+        makes_null=True,
+    ),
+    Function("trim", (text("regex"), text("source")), KqlType.STRING, duckdb(_trim)),
+    Function("trim_start", (text("regex"), text("source")), KqlType.STRING, duckdb(_trim_start)),
+    Function("trim_end", (text("regex"), text("source")), KqlType.STRING, duckdb(_trim_end)),
+    Function("replace_string", (text("text"), text("lookup"), text("rewrite")), KqlType.STRING, named("replace")),
+    Function(
+        "replace_regex",
+        (text("source"), text("lookup_regex"), text("rewrite_pattern")),
+        KqlType.STRING,
+        duckdb(_replace_regex),
+    ),
+    Function(
+        "replace",
+        (text("regex"), text("rewrite"), text("text")),
+        KqlType.STRING,
+        duckdb(lambda arguments, call: _replace_regex([arguments[2], arguments[0], arguments[1]], call)),
+        page="replace-regex-function",
+    ),
+    Function(
+        "extract",
+        (text("regex"), whole("captureGroup", literal=True), text("source")),
+        KqlType.STRING,
+        duckdb(_extract),
+        bind=_bind_extract,
+    ),
+    Function(
+        "extract_all",
+        (text("regex", literal=True), text("source")),
+        KqlType.DYNAMIC,
+        duckdb(_extract_all),
+        ("extractall",),
+        makes_null=True,
+        bind=_bind_extract_all,
+    ),
+    Function(
+        "indexof",
+        (
+            Param("string", ALL_TYPES, KqlType.STRING),
+            Param("match", ALL_TYPES, KqlType.STRING),
+            whole("start"),
+            whole("length"),
+            whole("occurrence"),
+        ),
+        KqlType.LONG,
+        duckdb(_indexof),
+        optional=3,
+    ),
+    Function(
+        "countof",
+        (text("source"), text("search"), text("kind", literal=True)),
+        KqlType.LONG,
+        duckdb(_countof),
+        optional=1,
+    ),
+    Function("reverse", (_TEXT_OF_ANY,), KqlType.STRING, named("reverse")),
+    Function(
+        "strrep", (_TEXT_OF_ANY, whole("multiplier"), text("delimiter")), KqlType.STRING, duckdb(_strrep), optional=1
+    ),
+    Function(
+        "tohex",
+        (Param("value", INTEGERS), whole("minLength")),
+        KqlType.STRING,
+        duckdb(_tohex),
+        optional=1,
+        naming="first",
+    ),
+    Function("regex_quote", (text("string"),), KqlType.STRING, named("regexp_escape")),
+    Function(
+        "base64_encode_tostring",
+        (text("string"),),
+        KqlType.STRING,
+        duckdb(lambda arguments, _: sql.call("to_base64", sql.call("encode", arguments[0]))),
+        ("base64_encodestring",),
+    ),
+    Function(
+        "base64_decode_tostring",
+        (text("base64_string"),),
+        KqlType.STRING,
+        duckdb(_decode_base64),
+        ("base64_decodestring",),
+        makes_null=True,
+    ),
+    Function("hash_sha256", (_TEXT_OF_ANY,), KqlType.STRING, duckdb(_hash("sha256"))),
+    Function("hash_sha1", (_TEXT_OF_ANY,), KqlType.STRING, duckdb(_hash("sha1"))),
+    Function("hash_md5", (_TEXT_OF_ANY,), KqlType.STRING, duckdb(_hash("md5"))),
+)

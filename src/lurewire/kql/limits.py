@@ -1,0 +1,30 @@
+"""The limits of the compiler, in one table."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Limit(NamedTuple):
+    """A limit: what it is called, how much, of what."""
+
+    name: str
+    value: int
+    unit: str
+
+
+#: Longest query text. Azure's query API takes bodies of about this size.
+QUERY_LENGTH = Limit("query length", 2_000_000, "characters")
+#: Deepest nesting of expressions; the compiler is recursive and this keeps it far from the interpreter's stack limit.
+NESTING = Limit("nesting", 64, "levels")
+#: Most tabular operators in one query, after let statements are put in place.
+OPERATORS = Limit("operators", 1_000, "operators")
+#: Most SELECT levels in the finished SQL; DuckDB refuses expressions and queries much deeper.
+SELECT_DEPTH = Limit("subqueries", 150, "levels")
+#: Most expression nodes of the finished SQL: let statements that double each other grow without bound otherwise.
+EXPRESSION_NODES = Limit("expressions", 500_000, "nodes")
+#: Elements that make_list() and make_set() keep when no maximum is given
+#: (https://learn.microsoft.com/kusto/query/make-list-aggregation-function).
+LIST_ELEMENTS = Limit("list elements", 1_048_576, "elements")
+
+LIMITS = (QUERY_LENGTH, NESTING, OPERATORS, SELECT_DEPTH, EXPRESSION_NODES, LIST_ELEMENTS)

@@ -1,0 +1,358 @@
+"""The bound plan: what a query means, free of any engine.
+
+Columns are known by number, so that renaming costs nothing and names that differ only in case cannot meet. A dialect
+lowers each kind of node; constructs that engines do differently (terms, bins, ticks, sets, distinct counts) are nodes of
+their own. Datetimes and timespans are ticks of 100 ns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .types import KqlType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .functions.registry import Aggregate, Function
+    from .literals import Value
+    from .types import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A scalar expression of a known type."""
+
+    type: KqlType
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Scalar):
+    """A literal; datetime and timespan as ticks, dynamic as JSON text."""
+
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRef(Scalar):
+    """A column of the input, by number."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(Scalar):
+    """A value that the caller passes when the query runs, such as `now`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Scalar):
+    """A function whose registry row says how each dialect prints it."""
+
+    function: Function
+    arguments: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Convert(Scalar):
+    """A conversion to `type`; null (for string: empty) where the value does not convert."""
+
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic(Scalar):
+    """`+ - * / %` over operands that already have the types of the operation."""
+
+    operator: str
+    left: Scalar
+    right: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Negate(Scalar):
+    """`-x`."""
+
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Scalar):
+    """`== != < <= > >=`; equality with one null side is false, with two it is null."""
+
+    operator: str
+    left: Scalar
+    right: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Logic(Scalar):
+    """`and` or `or`."""
+
+    operator: str
+    operands: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Scalar):
+    """`not(x)`."""
+
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class TextMatch(Scalar):
+    """A string operator: `kind` is equals, has, hasprefix, hassuffix, contains, startswith or endswith.
+
+    The needles are alternatives (`every` false) or must all match (`every` true).
+    """
+
+    kind: str
+    case_sensitive: bool
+    subject: Scalar
+    needles: tuple[Scalar, ...]
+    every: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TermsInArray(Scalar):
+    """`has_any` and `has_all` over a dynamic array that is not a literal."""
+
+    every: bool
+    subject: Scalar
+    array: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class RegexMatch(Scalar):
+    """`matches regex`."""
+
+    subject: Scalar
+    pattern: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class In(Scalar):
+    """`in` over a list of the subject's type; strings may be compared without case."""
+
+    case_sensitive: bool
+    subject: Scalar
+    items: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InArray(Scalar):
+    """`in` over a dynamic array that is not a literal; compared as text."""
+
+    case_sensitive: bool
+    subject: Scalar
+    array: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Bin(Scalar):
+    """The multiple of `size` at or below `value`, counted from zero (for datetimes: from year 1)."""
+
+    value: Scalar
+    size: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Path(Scalar):
+    """Access into a dynamic value: each step is a key (str), an array index (int) or an expression for either."""
+
+    target: Scalar
+    steps: tuple[str | int | Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional(Scalar):
+    """Conditions with their values, and the value when none holds."""
+
+    branches: tuple[tuple[Scalar, Scalar], ...]
+    otherwise: Scalar
+
+
+# Relations
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A source or operator of rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan(Relation):
+    """A stored table: the number of each of its columns, in the table's order."""
+
+    table: Table
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Values(Relation):
+    """Literal rows (datatable); print is one row without columns."""
+
+    ids: tuple[int, ...]
+    types: tuple[KqlType, ...]
+    rows: tuple[tuple[Value, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Range(Relation):
+    """One column of values from `start` to `stop` (included) by `step`; none where the step leads away."""
+
+    id: int
+    type: KqlType
+    start: Scalar
+    stop: Scalar
+    step: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Filter(Relation):
+    """Rows for which the predicate is true."""
+
+    input: Relation
+    predicate: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Compute(Relation):
+    """New columns beside the input's (extend; project and its kin only choose among columns)."""
+
+    input: Relation
+    columns: tuple[tuple[int, Scalar], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateCall:
+    """One aggregate: its row, arguments, the predicate of an -if form and constants such as a maximum size.
+
+    `outputs` numbers its result columns: arg_max and take_any may have several.
+    """
+
+    aggregate: Aggregate
+    arguments: tuple[Scalar, ...]
+    predicate: Scalar | None
+    limit: int | None
+    outputs: tuple[int, ...]
+    types: tuple[KqlType, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summarize(Relation):
+    """Groups and their aggregates; without aggregates, the distinct keys."""
+
+    input: Relation
+    keys: tuple[tuple[int, Scalar], ...]
+    aggregates: tuple[AggregateCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One ordering expression."""
+
+    value: Scalar
+    descending: bool
+    nulls_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sort(Relation):
+    """Rows in order."""
+
+    input: Relation
+    keys: tuple[SortKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit(Relation):
+    """At most `count` rows."""
+
+    input: Relation
+    count: int
+
+
+#: Relations without an input.
+SOURCES = (Scan, Values, Range)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A result column: its name, number and type."""
+
+    name: str
+    id: int
+    type: KqlType
+
+
+@dataclass(frozen=True, slots=True)
+class BoundQuery:
+    """A whole query: its relation and its result columns in order."""
+
+    relation: Relation
+    columns: tuple[Output, ...]
+
+
+def may_be_null(value: Scalar) -> bool:
+    """Whether a value can be null; strings never are."""
+    if value.type is KqlType.STRING:
+        return False
+    if isinstance(value, Constant):
+        return value.value is None
+    if isinstance(value, TextMatch | RegexMatch | In | TermsInArray | InArray):
+        return False
+    if isinstance(value, Parameter):
+        return False
+    if isinstance(value, Compare | Logic | Not):
+        return any(may_be_null(operand) for operand in operands(value))
+    if isinstance(value, Call):
+        if value.function.never_null:
+            return False
+        return value.function.makes_null or any(may_be_null(argument) for argument in value.arguments)
+    if isinstance(value, Arithmetic):
+        return value.operator in "/%" or may_be_null(value.left) or may_be_null(value.right)
+    if isinstance(value, Conditional):
+        return may_be_null(value.otherwise) or any(may_be_null(branch) for _, branch in value.branches)
+    return True
+
+
+#: The scalar expressions directly below each kind of node; kinds without any are left out.
+_OPERANDS: dict[type, Callable[[Any], tuple[Scalar, ...]]] = {
+    Call: lambda node: node.arguments,
+    Convert: lambda node: (node.value,),
+    Negate: lambda node: (node.value,),
+    Not: lambda node: (node.value,),
+    Arithmetic: lambda node: (node.left, node.right),
+    Compare: lambda node: (node.left, node.right),
+    Logic: lambda node: node.operands,
+    TextMatch: lambda node: (node.subject, *node.needles),
+    TermsInArray: lambda node: (node.subject, node.array),
+    InArray: lambda node: (node.subject, node.array),
+    RegexMatch: lambda node: (node.subject, node.pattern),
+    In: lambda node: (node.subject, *node.items),
+    Bin: lambda node: (node.value, node.size),
+    Path: lambda node: (node.target, *(step for step in node.steps if isinstance(step, Scalar))),
+    Conditional: lambda node: (*(part for branch in node.branches for part in branch), node.otherwise),
+}
+
+
+def operands(value: Scalar) -> tuple[Scalar, ...]:
+    """The scalar expressions directly below one."""
+    below = _OPERANDS.get(type(value))
+    return () if below is None else below(value)
+
+
+def column_ids(value: Scalar, found: set[int]) -> None:
+    """Adds the numbers of all columns that a value reads to `found`."""
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ColumnRef):
+            found.add(node.id)
+        else:
+            pending.extend(operands(node))

@@ -1,0 +1,111 @@
+"""Names in scope while a query is bound: columns by name, lets, and what the query turned out to use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from . import plan
+from .errors import DUPLICATE, Consequence, Problem, semantic
+from .types import KqlType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .profiles import Profile
+    from .render import Rendering
+    from .types import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A bound relation and its columns in order."""
+
+    relation: plan.Relation
+    columns: tuple[plan.Output, ...]
+
+    def find(self, name: str) -> plan.Output | None:
+        """The column of that exact name."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        return None
+
+
+@dataclass(slots=True)
+class Context:
+    """What one compilation carries along."""
+
+    catalog: Catalog
+    profile: Profile
+    scalars: dict[str, plan.Scalar] = field(default_factory=dict)
+    relations: dict[str, Rows] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    tables: set[str] = field(default_factory=set)
+    deterministic: bool = True
+    row_wise: bool = True
+    rendering: Rendering | None = None
+    #: Names of lets that have a problem; using them is no further problem.
+    broken: set[str] = field(default_factory=set)
+    _ids: int = 0
+
+    def new_id(self) -> int:
+        """A fresh column number."""
+        self._ids += 1
+        return self._ids - 1
+
+    def report(self, problem: Problem) -> None:
+        """Keeps a problem; binding goes on, so that all of a query's problems are found."""
+        if not isinstance(problem, Consequence):
+            self.problems.append(problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Erroneous(plan.Scalar):
+    """An expression with a reported problem; everything accepts it, and nothing is lowered once there is one."""
+
+
+ERROR = Erroneous(KqlType.DYNAMIC)
+
+
+class Projection:
+    """Result columns in the making: explicit names must be unique, automatic ones are made so with a number."""
+
+    def __init__(self, columns: Iterable[plan.Output] = ()) -> None:
+        self.columns: list[plan.Output] = list(columns)
+        self._names = {column.name: index for index, column in enumerate(self.columns)}
+        self._declared: set[str] = set()
+        self._unnamed = 0
+
+    def declare(self, name: str, number: int, kind: KqlType, at: int, *, replace: bool = False) -> None:
+        """A column whose name the query says."""
+        if name in self._declared or (name in self._names and not replace):
+            raise semantic(f"a column named '{name}' is declared twice", at, DUPLICATE, name)
+        self._declared.add(name)
+        self._put(plan.Output(name, number, kind))
+
+    def add(self, name: str, number: int, kind: KqlType, *, replace: bool = False) -> str:
+        """A column with an automatic name; a number is appended if the name is taken."""
+        unique, suffix = name, 0
+        while unique in self._names and not (replace and unique not in self._declared):
+            suffix += 1
+            unique = f"{name}{suffix}"
+        self._declared.add(unique)
+        self._put(plan.Output(unique, number, kind))
+        return unique
+
+    def unnamed(self, taken: Sequence[plan.Output] = ()) -> str:
+        """`Column1`, `Column2`, ...: the next that is free."""
+        names = {column.name for column in taken}
+        while True:
+            self._unnamed += 1
+            name = f"Column{self._unnamed}"
+            if name not in self._names and name not in names:
+                return name
+
+    def _put(self, column: plan.Output) -> None:
+        if column.name in self._names:
+            self.columns[self._names[column.name]] = column
+        else:
+            self._names[column.name] = len(self.columns)
+            self.columns.append(column)

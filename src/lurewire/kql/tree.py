@@ -1,0 +1,187 @@
+"""The syntax tree: what was written, before any name is resolved. `at` is an offset into the query text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .errors import Problem
+    from .literals import Value
+    from .types import KqlType
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Anything with a place in the query."""
+
+    at: int
+
+
+class Expression(Node):
+    """A scalar expression."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Expression):
+    """A name, bare or bracketed."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Literal(Expression):
+    """A literal value."""
+
+    type: KqlType
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Star(Expression):
+    """`*` as an argument."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expression):
+    """A function call."""
+
+    name: str
+    arguments: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Named(Expression):
+    """`name = value`, or `(a, b) = value`."""
+
+    names: tuple[str, ...]
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Unary(Expression):
+    """`-x` or `+x`."""
+
+    operator: str
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Expression):
+    """An infix operator of two operands; `at` is the operator's place."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Logic(Expression):
+    """`and` or `or` over two or more operands."""
+
+    operator: str
+    operands: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Membership(Expression):
+    """`x in (...)`, `x has_any (...)` and the like; the list may be one tabular pipeline."""
+
+    operator: str
+    subject: Expression
+    items: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Between(Expression):
+    """`x between (low .. high)`."""
+
+    negated: bool
+    subject: Expression
+    low: Expression
+    high: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Member(Expression):
+    """`target.name`."""
+
+    target: Expression
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index(Expression):
+    """`target[index]`."""
+
+    target: Expression
+    index: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Parenthesis(Expression):
+    """`(x)`: kept because a parenthesised name is still a name when columns are named."""
+
+    inner: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery(Expression):
+    """A pipeline in a place where an expression may stand."""
+
+    pipeline: Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern(Node):
+    """A column name with wildcards, as project-away and its kin accept; `order` is asc or desc in project-reorder."""
+
+    text: str
+    order: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered(Node):
+    """An ordering expression; `descending` and `nulls_first` are resolved to their defaults."""
+
+    value: Expression
+    descending: bool
+    nulls_first: bool
+
+
+class Operator(Node):
+    """A tabular operator; each kind of operator has its own subclass beside its parser and binder."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline(Node):
+    """A source and the operators that its rows pass: the source is an expression or an operator such as `print`."""
+
+    source: Expression | Operator
+    operators: tuple[Operator, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Let(Node):
+    """`let name = value`."""
+
+    name: str
+    value: Expression | Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A whole query text."""
+
+    text: str
+    lets: Sequence[Let]
+    pipelines: Sequence[Pipeline]
+    problems: Sequence[Problem] = ()
+    #: Names of let statements that do not parse.
+    broken: frozenset[str] = frozenset()

@@ -1,0 +1,6 @@
+"""Connectors that run here, by the API's name; a further one is a file with its operations and a row in the app."""
+
+from lurewire.playbooks.connectors.model import BadCall, Connector, ConnectorCall, ConnectorReply, Operation
+from lurewire.playbooks.connectors.sentinel import Incidents, sentinel
+
+__all__ = ["BadCall", "Connector", "ConnectorCall", "ConnectorReply", "Incidents", "Operation", "sentinel"]

@@ -1,0 +1,20 @@
+"""Vault: Key Vault's secrets."""
+
+from lurewire.vault.errors import BadParameter, SecretDisabled, SecretNotFound, VaultError, VaultNotFound
+from lurewire.vault.limits import LIMITS
+from lurewire.vault.models import NewVersion, SecretVersion
+from lurewire.vault.routes import vault_routes
+from lurewire.vault.service import Vault
+
+__all__ = [
+    "LIMITS",
+    "BadParameter",
+    "NewVersion",
+    "SecretDisabled",
+    "SecretNotFound",
+    "SecretVersion",
+    "Vault",
+    "VaultError",
+    "VaultNotFound",
+    "vault_routes",
+]

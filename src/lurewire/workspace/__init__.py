@@ -1,0 +1,47 @@
+"""The workspace: tables, a durable journal with its loader, KQL queries; a Log Analytics workspace on this machine."""
+
+from lurewire.workspace.catalog import SchemaConflict, StoredColumn, StoredTable
+from lurewire.workspace.decoding import BadBody
+from lurewire.workspace.intake import Overloaded, Receipt
+from lurewire.workspace.journal import JournalError
+from lurewire.workspace.limits import LIMITS
+from lurewire.workspace.loader import Loaded
+from lurewire.workspace.pool import QueryClass, QueryTimeout, TooManyQueries
+from lurewire.workspace.query import QueryLimits, QueryResult
+from lurewire.workspace.repeats import Key, Span, make_key
+from lurewire.workspace.resources import resource_types
+from lurewire.workspace.routes import query_routes
+from lurewire.workspace.schemas import builtin_schema, known_schema
+from lurewire.workspace.service import UnknownTable, Workspace, Workspaces
+from lurewire.workspace.streams import FlowDefinition, Stream, StreamDefinition, misfits
+
+__all__ = [
+    "LIMITS",
+    "BadBody",
+    "FlowDefinition",
+    "JournalError",
+    "Key",
+    "Loaded",
+    "Overloaded",
+    "QueryClass",
+    "QueryLimits",
+    "QueryResult",
+    "QueryTimeout",
+    "Receipt",
+    "SchemaConflict",
+    "Span",
+    "StoredColumn",
+    "StoredTable",
+    "Stream",
+    "StreamDefinition",
+    "TooManyQueries",
+    "UnknownTable",
+    "Workspace",
+    "Workspaces",
+    "builtin_schema",
+    "known_schema",
+    "make_key",
+    "misfits",
+    "query_routes",
+    "resource_types",
+]

@@ -1,0 +1,246 @@
+"""The workspace's tables: KQL names here, generated names (t1, c0, ...) in SQL.
+
+DuckDB compares identifiers without case and KQL does not; and names come from outside. So no KQL name is ever part of a
+statement. The catalogue is a table of the same DuckDB file: it changes in one transaction with what it describes.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lurewire.kql import Column, KqlType, Table
+from lurewire.workspace.schemas import builtin_names, builtin_schema
+from lurewire.workspace.storage import HIDDEN_SQL, STORAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lurewire.workspace.engine import Engine
+
+TIME = "TimeGenerated"
+LEADING = ("TenantId", TIME)
+"""Columns that every table starts with: the workspace's GUID and the record's time."""
+TRAILING = ("Type", "_ResourceId")
+"""Columns that every table ends with: its own name and the Azure resource that the record is about."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
+
+
+class SchemaConflict(Exception):
+    """A column exists with another type, or a name cannot be a table's or a column's."""
+
+
+class StoredColumn(msgspec.Struct, frozen=True):
+    """A column: `sql` is its generated name; `constant` ones have one value for the table and take no space."""
+
+    name: str
+    type: KqlType
+    sql: str
+    constant: bool = False
+
+
+class StoredTable(msgspec.Struct, frozen=True):
+    """A table as the catalogue has it; `columns` in the order in which a query shows them, `width` counts all c-names."""
+
+    name: str
+    relation: str
+    columns: tuple[StoredColumn, ...]
+    width: int
+
+    def column(self, name: str) -> StoredColumn | None:
+        """The column of that exact name."""
+        return next((c for c in self.columns if c.name == name), None)
+
+    def for_kql(self) -> Table:
+        """The table as the KQL room sees it."""
+        return Table(
+            name=self.name,
+            columns=tuple(Column(c.name, c.type) for c in self.columns),
+            relation=self.relation,
+            physical=tuple(c.sql for c in self.columns),
+            identity=("_commit", "_ordinal"),
+            time_column=TIME,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A change of schema that is ready to run: statements, and the table as it will be."""
+
+    statements: tuple[str, ...]
+    table: StoredTable
+    new: bool
+
+
+class Tables:
+    """The catalogue of one workspace; implements the KQL room's `Catalog`.
+
+    Azure's built-in tables are created when they are first named. Lookups are safe from any thread.
+    """
+
+    def __init__(self, engine: Engine, customer_id: str) -> None:
+        self._engine = engine
+        self._customer_id = customer_id
+        self._tables: dict[str, StoredTable] = {}
+        self._kql: dict[str, Table] = {}
+        self._lock = threading.RLock()
+        self.version = 0
+        """Rises with every change of a schema: the key of whatever is compiled against it."""
+
+    def load(self) -> None:
+        """Read the catalogue from the engine."""
+        cursor = self._engine.cursor()
+        try:
+            documents = cursor.execute("select document from lw.tables").fetchall()
+        finally:
+            cursor.close()
+        for (document,) in documents:
+            self._remember(msgspec.json.decode(document, type=StoredTable))
+
+    def table(self, name: str) -> Table | None:
+        """The table as the KQL room sees it, or None."""
+        found = self._kql.get(name)
+        if found is None and self.find(name) is not None:
+            found = self._kql[name]
+        return found
+
+    def table_names(self) -> Iterable[str]:
+        """All names that a query may use."""
+        return sorted({*self._tables, *builtin_names()})
+
+    def stored(self) -> list[StoredTable]:
+        """The tables that exist, by name."""
+        return sorted(self._tables.values(), key=lambda t: t.name)
+
+    def find(self, name: str) -> StoredTable | None:
+        """The table of that exact name; a built-in one is created here if this is its first use."""
+        found = self._tables.get(name)
+        if found is not None:
+            return found
+        schema = builtin_schema(name)
+        return None if schema is None else self.create(name, schema)
+
+    def create(self, name: str, columns: Sequence[Column]) -> StoredTable:
+        """Create a table, unless it exists. Raises `SchemaConflict`."""
+        with self._lock:
+            found = self._tables.get(name)
+            if found is not None:
+                return found
+            cursor = self._engine.cursor()
+            try:
+                plan = self._plan_new(cursor, name, columns)
+                self.run(cursor, plan)
+            finally:
+                cursor.close()
+            self.adopt(plan)
+            return plan.table
+
+    def plan_columns(self, name: str, columns: Sequence[Column]) -> Plan:
+        """The change that gives an existing table exactly `columns` beside its standard ones.
+
+        A column that is not named any more leaves the catalogue and keeps its space; new ones are added without a
+        rewrite. Raises `SchemaConflict` for another type of a column, `KeyError` for an unknown table.
+        """
+        table = self._tables[name]
+        wanted = _own(columns)
+        statements, kept, width = [], {}, table.width
+        for column in wanted:
+            existing = table.column(column.name)
+            if existing is not None and existing.type is not column.type:
+                message = f"column '{column.name}' of '{name}' is {existing.type}; it cannot become {column.type}"
+                raise SchemaConflict(message)
+            if existing is None:
+                existing = StoredColumn(column.name, column.type, f"c{width}")
+                width += 1
+                statements.append(f"alter table {table.relation} add column {_definition(existing)}")
+            kept[column.name] = existing
+        standard = {c.name: c for c in table.columns if c.name in (*LEADING, *TRAILING)}
+        stored = StoredTable(name, table.relation, _in_order(kept | standard), width)
+        return Plan(tuple(statements), stored, new=False)
+
+    def run(self, cursor: Any, plan: Plan) -> None:
+        """Run a plan in one transaction on the caller's thread; `adopt` it afterwards."""
+        document = msgspec.json.encode(plan.table).decode()
+        cursor.execute("begin")
+        try:
+            for statement in plan.statements:
+                cursor.execute(statement)
+            cursor.execute("delete from lw.tables where relation = ?", [plan.table.relation])
+            cursor.execute("insert into lw.tables values (?, ?, ?)", [plan.table.relation, plan.table.name, document])
+            cursor.execute("commit")
+        except BaseException:
+            cursor.execute("rollback")
+            raise
+
+    def adopt(self, plan: Plan) -> None:
+        """Show the table as the plan made it."""
+        with self._lock:
+            self._remember(plan.table)
+
+    def drop(self, cursor: Any, name: str) -> None:
+        """Drop a table with its rows; nothing happens where there is none."""
+        with self._lock:
+            table = self._tables.pop(name, None)
+            self._kql.pop(name, None)
+            self.version += 1
+        if table is None:
+            return
+        cursor.execute("begin")
+        cursor.execute("delete from lw.tables where relation = ?", [table.relation])
+        cursor.execute(f"drop table {table.relation}")
+        cursor.execute("commit")
+
+    def _plan_new(self, cursor: Any, name: str, columns: Sequence[Column]) -> Plan:
+        if not _NAME.fullmatch(name):
+            raise SchemaConflict(f"'{name[:80]}' cannot be the name of a table")
+        (number,) = cursor.execute("select nextval('lw.relations')").fetchone()
+        relation = f"t{number}"
+        constants = {"TenantId": self._customer_id, "Type": name}
+        stored = {n: StoredColumn(n, KqlType.STRING, f"k{i}", constant=True) for i, n in enumerate(constants)}
+        own = [Column(TIME, KqlType.DATETIME), *_own(columns), Column("_ResourceId", KqlType.STRING)]
+        for i, column in enumerate(own):
+            stored[column.name] = StoredColumn(column.name, column.type, f"c{i}")
+        table = StoredTable(name, relation, _in_order(stored), len(own))
+        parts = [_definition(c) for c in table.columns if not c.constant]
+        parts += [_constant(c, constants[c.name]) for c in table.columns if c.constant]
+        return Plan((f"create table {relation}({', '.join(parts)}, {HIDDEN_SQL})",), table, new=True)
+
+    def _remember(self, table: StoredTable) -> None:
+        with self._lock:
+            self._kql[table.name] = table.for_kql()
+            self._tables[table.name] = table
+            self.version += 1
+
+
+def _own(columns: Sequence[Column]) -> list[Column]:
+    """The columns that are not standard, checked."""
+    seen: set[str] = set()
+    for column in columns:
+        if column.name in seen:
+            raise SchemaConflict(f"column '{column.name}' is declared twice")
+        if column.type not in STORAGE:
+            raise SchemaConflict(f"column '{column.name}': a table cannot have the type {column.type}")
+        seen.add(column.name)
+    return [c for c in columns if c.name not in (*LEADING, *TRAILING)]
+
+
+def _in_order(columns: dict[str, StoredColumn]) -> tuple[StoredColumn, ...]:
+    own = [c for n, c in columns.items() if n not in (*LEADING, *TRAILING)]
+    return (*(columns[n] for n in LEADING), *own, *(columns[n] for n in TRAILING))
+
+
+def _definition(column: StoredColumn) -> str:
+    storage = STORAGE[column.type]
+    default = f" default {storage.default}" if storage.default else ""
+    return f"{column.sql} {storage.sql}{default}"
+
+
+def _constant(column: StoredColumn, value: str) -> str:
+    """A column that is computed, not stored; `value` is a checked table name or the workspace's GUID."""
+    assert _NAME.fullmatch(value)
+    return f"{column.sql} varchar generated always as ('{value}') virtual"

@@ -1,0 +1,243 @@
+"""Microsoft.OperationalInsights/workspaces and their tables.
+
+Source: contract section E.7, https://learn.microsoft.com/azure/templates/microsoft.operationalinsights/workspaces and
+https://learn.microsoft.com/azure/azure-monitor/logs/create-custom-table (names, types, reserved columns).
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from lurewire.core.resources import Change, ResourceId, ResourceType
+from lurewire.kql import TYPE_NAMES, Column, KqlType
+from lurewire.workspace.catalog import LEADING, TIME, TRAILING, SchemaConflict
+from lurewire.workspace.errors import InvalidParameter, ReservedTable
+from lurewire.workspace.schemas import CUSTOM_SUFFIX, builtin_schema
+
+if TYPE_CHECKING:
+    from lurewire.core.clock import Clock
+    from lurewire.workspace.service import Workspaces
+
+WORKSPACE = "Microsoft.OperationalInsights/workspaces"
+TABLE = f"{WORKSPACE}/tables"
+
+_WORKSPACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]")
+_TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}_CL")
+_COLUMN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,44}")
+_RESERVED = frozenset(("_ResourceId", "id", "_SubscriptionId", "TenantId", "Type", "UniqueId", "Title"))
+_MOST_COLUMNS = 500
+_COLUMN_TYPES = {"string", "int", "long", "real", "boolean", "bool", "datetime", "guid", "dynamic"}
+_SHOWN_TYPES = {KqlType.DATETIME: "dateTime", KqlType.BOOL: "boolean"}
+_PLANS = ("Analytics",)
+_MISSING: dict[str, Any] = {}
+
+
+def resource_types(workspaces: Workspaces, clock: Clock) -> tuple[ResourceType, ...]:
+    """The resource types of this room; the parent comes first."""
+    workspace = _WorkspaceType(workspaces, clock)
+    table = _TableType(workspaces, clock)
+    return (
+        ResourceType(WORKSPACE, workspace.prepare, workspace.applied, workspace.deleted),
+        ResourceType(TABLE, table.prepare, table.applied, table.deleted),
+    )
+
+
+class _WorkspaceType:
+    def __init__(self, workspaces: Workspaces, clock: Clock) -> None:
+        self._workspaces = workspaces
+        self._clock = clock
+
+    async def prepare(self, change: Change) -> dict[str, Any]:
+        if not _WORKSPACE_NAME.fullmatch(change.id.name):
+            message = "a workspace's name has 4 to 63 letters, digits and hyphens, with none of these at its ends"
+            raise InvalidParameter(f"'{change.id.name[:80]}': {message}")
+        given = _properties(change.body)
+        retention = given.get("retentionInDays", 30)
+        if not isinstance(retention, int) or not 7 <= retention <= 730:
+            raise InvalidParameter("properties.retentionInDays is a number of days from 7 to 730")
+        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        old = _properties(change.existing or _MISSING)
+        properties: dict[str, Any] = {
+            "sku": {"name": "PerGB2018"},
+            "publicNetworkAccessForIngestion": "Enabled",
+            "publicNetworkAccessForQuery": "Enabled",
+            "features": {"enableLogAccessUsingOnlyResourcePermissions": True, "legacy": 0, "searchVersion": 1},
+            "workspaceCapping": {"dailyQuotaGb": -1.0, "dataIngestionStatus": "RespectQuota"},
+        }
+        properties |= given
+        properties |= {
+            "customerId": old.get("customerId") or str(uuid.uuid4()),
+            "retentionInDays": retention,
+            "provisioningState": "Succeeded",
+            "createdDate": old.get("createdDate", now),
+            "modifiedDate": now,
+        }
+        return change.body | {"properties": properties}
+
+    async def applied(self, resource_id: ResourceId, body: dict[str, Any]) -> None:
+        await self._workspaces.open(resource_id, body["properties"]["customerId"])
+
+    async def deleted(self, resource_id: ResourceId) -> None:
+        await self._workspaces.delete(resource_id)
+
+
+class _TableType:
+    def __init__(self, workspaces: Workspaces, clock: Clock) -> None:
+        self._workspaces = workspaces
+        self._clock = clock
+
+    async def prepare(self, change: Change) -> dict[str, Any]:
+        name = change.id.name
+        given = _properties(change.body)
+        plan = given.get("plan", _PLANS[0])
+        if plan not in _PLANS:
+            raise InvalidParameter(f"properties.plan '{str(plan)[:40]}' is not supported here: use {_PLANS[0]}")
+        retention = _days(given, "retentionInDays", 4, 730)
+        total = _days(given, "totalRetentionInDays", 4, 4383)
+        builtin = builtin_schema(name)
+        columns = self._declared(change, given) if builtin is None else self._unchanged(name, given)
+        workspace = self._workspaces.by_id(change.id.parent or change.id)
+        if workspace is not None and builtin is None and any(t.name == name for t in workspace.tables.stored()):
+            try:
+                workspace.tables.plan_columns(name, columns)
+            except SchemaConflict as error:
+                raise InvalidParameter(f"properties.schema.columns: {error}") from None
+        properties = {
+            "plan": plan,
+            "retentionInDays": 30 if retention == -1 else retention,
+            "totalRetentionInDays": max(retention, total) if total != -1 else (30 if retention == -1 else retention),
+            "archiveRetentionInDays": 0,
+            "retentionInDaysAsDefault": retention == -1,
+            "totalRetentionInDaysAsDefault": total == -1,
+            "provisioningState": "Succeeded",
+            "schema": _schema(name, columns, given, custom=builtin is None),
+        }
+        properties["archiveRetentionInDays"] = properties["totalRetentionInDays"] - properties["retentionInDays"]
+        return change.body | {"properties": properties}
+
+    async def applied(self, resource_id: ResourceId, body: dict[str, Any]) -> None:
+        workspace = self._workspaces.by_id(resource_id.parent or resource_id)
+        if workspace is None:
+            raise LookupError(f"the workspace of {resource_id} is not open")
+        if builtin_schema(resource_id.name) is not None:
+            workspace.tables.find(resource_id.name)
+            return
+        columns = [Column(c["name"], _kql_type(c["type"])) for c in body["properties"]["schema"]["columns"]]
+        await workspace.create_table(resource_id.name, columns)
+
+    async def deleted(self, resource_id: ResourceId) -> None:
+        workspace = self._workspaces.by_id(resource_id.parent or resource_id)
+        if workspace is not None:
+            await workspace.drop_table(resource_id.name)
+
+    @staticmethod
+    def _declared(change: Change, given: dict[str, Any]) -> list[Column]:
+        """The columns that a custom table's body declares, or those it has already where it declares none."""
+        name = change.id.name
+        if not _TABLE_NAME.fullmatch(name):
+            message = f"a custom table's name starts with a letter, has letters, digits and '_', and ends with {CUSTOM_SUFFIX}"
+            raise InvalidParameter(f"'{name[:80]}': {message}, 63 characters at most")
+        schema = given.get("schema")
+        if schema is None and change.existing is not None:
+            schema = change.existing["properties"]["schema"]
+        if not isinstance(schema, dict) or not isinstance(schema.get("columns"), list):
+            raise InvalidParameter("properties.schema.columns is required: the list of the table's columns")
+        if schema.get("name", name) != name:
+            raise InvalidParameter(
+                f"properties.schema.name '{str(schema['name'])[:80]}' is not the table's name '{name}'"
+            )
+        if len(schema["columns"]) > _MOST_COLUMNS:
+            raise InvalidParameter(f"properties.schema.columns: a table has at most {_MOST_COLUMNS} columns")
+        columns = [_column(i, column) for i, column in enumerate(schema["columns"])]
+        names = [column.name for column in columns]
+        double = next((n for i, n in enumerate(names) if n in names[:i]), None)
+        if double is not None:
+            raise InvalidParameter(f"properties.schema.columns: '{double}' is declared twice")
+        time = next((column for column in columns if column.name == TIME), None)
+        if time is None or time.type is not KqlType.DATETIME:
+            raise InvalidParameter(f"properties.schema.columns must declare '{TIME}' with type datetime")
+        return columns
+
+    @staticmethod
+    def _unchanged(name: str, given: dict[str, Any]) -> list[Column]:
+        """The columns of a table of Azure's own; only its plan and retention may be set."""
+        schema = given.get("schema")
+        known = {TIME: KqlType.DATETIME} | {c.name: c.type for c in builtin_schema(name) or ()}
+        asked = schema.get("columns") or [] if isinstance(schema, dict) else []
+        for i, entry in enumerate(asked):
+            column = _named(i, entry)
+            if known.get(column.name) is not column.type:
+                raise ReservedTable(
+                    f"'{name}' is a table of Azure: it has no column '{column.name}' of type {column.type}"
+                )
+        return [Column(n, t) for n, t in known.items()]
+
+
+def _properties(body: dict[str, Any]) -> dict[str, Any]:
+    given = body.get("properties", {})
+    if not isinstance(given, dict):
+        raise InvalidParameter("properties is an object")
+    return given
+
+
+def _days(given: dict[str, Any], name: str, least: int, most: int) -> int:
+    value = given.get(name, -1)
+    if value is None:
+        return -1
+    if isinstance(value, bool) or not isinstance(value, int) or (value != -1 and not least <= value <= most):
+        raise InvalidParameter(f"properties.{name} is a number of days from {least} to {most}, or -1 for the default")
+    return value
+
+
+def _named(index: int, entry: Any) -> Column:
+    place = f"properties.schema.columns[{index}]"
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not isinstance(entry.get("type"), str):
+        raise InvalidParameter(f"{place} is an object with a name and a type")
+    if entry["type"].lower() not in _COLUMN_TYPES:
+        raise InvalidParameter(f"{place}: '{entry['type'][:40]}' is no type of a column")
+    return Column(entry["name"], _kql_type(entry["type"]))
+
+
+def _column(index: int, entry: Any) -> Column:
+    column = _named(index, entry)
+    place = f"properties.schema.columns[{index}]"
+    if not _COLUMN_NAME.fullmatch(column.name):
+        rule = "a column's name starts with a letter and has at most 45 letters, digits and '_'"
+        raise InvalidParameter(f"{place}: '{column.name[:80]}': {rule}")
+    if column.name in _RESERVED:
+        raise InvalidParameter(f"{place}: '{column.name}' is reserved")
+    return column
+
+
+def _kql_type(name: str) -> KqlType:
+    return TYPE_NAMES[name.lower()]
+
+
+def _schema(name: str, columns: list[Column], given: dict[str, Any], *, custom: bool) -> dict[str, Any]:
+    declared = given.get("schema")
+    kept = (
+        {k: v for k, v in declared.items() if k in ("displayName", "description")} if isinstance(declared, dict) else {}
+    )
+    own = [column for column in columns if custom or column.name not in LEADING]
+    standard = [Column(n, KqlType.DATETIME if n == TIME else KqlType.STRING) for n in (*LEADING, *TRAILING)]
+    azure = [] if custom else own
+    return kept | {
+        "name": name,
+        "columns": [_shown(column) for column in own] if custom else [],
+        "standardColumns": [
+            _shown(c) | {"isDefaultDisplay": c.name == TIME or c in azure, "isHidden": c.name == "TenantId"}
+            for c in [*standard, *azure]
+        ],
+        "tableType": "CustomLog" if custom else "Microsoft",
+        "tableSubType": "DataCollectionRuleBased" if custom else "Any",
+        "source": "customer" if custom else "microsoft",
+        "labels": [],
+        "categories": [],
+        "solutions": ["LogManagement"],
+    }
+
+
+def _shown(column: Column) -> dict[str, Any]:
+    return {"name": column.name, "type": _SHOWN_TYPES.get(column.type, str(column.type))}
