@@ -137,7 +137,8 @@ class Server:
         self.house = house
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, daemon=True)
-        listener = socket.socket()
+        # asyncio switches Nagle's algorithm off only where the socket says that it is TCP.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
         self._listener = listener
         house.port = listener.getsockname()[1]
@@ -145,6 +146,7 @@ class Server:
         self.tls = ensure_certificates(house.folder / "tls", names, house.clock)
         self.ca = str(self.tls.bundle)
         self._server: uvicorn.Server | None = None
+        self._session = requests.Session()
 
     def start(self) -> None:
         self._thread.start()
@@ -153,6 +155,7 @@ class Server:
 
     def stop(self) -> None:
         assert self._server is not None
+        self._session.close()
         self._server.should_exit = True
         self._thread.join()
         self.house.db.close()
@@ -176,7 +179,7 @@ class Server:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= options.pop("headers", {})
         query = "" if "api-version" in path or options.pop("bare", False) else "?api-version=2022-04-01"
-        return requests.request(
+        return self._session.request(
             method, f"{self.house.url()}{path}{query}", headers=headers, verify=self.ca, timeout=30, **options
         )
 

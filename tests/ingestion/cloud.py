@@ -202,6 +202,7 @@ class Cloud:
                 log_config=None,
                 lifespan="off",
                 server_header=False,
+                timeout_graceful_shutdown=1,  # idle clients never answer the end of TLS
             )
             self._server = uvicorn.Server(config)
             self.loop.run_until_complete(self._server.serve(sockets=[self._listener]))

@@ -94,7 +94,8 @@ def test_expressions_that_compile_run(left: str, comparison: str, right: str) ->
         "INSERT INTO t VALUES (639029088000000000, 5, '7', '{\"a\":2}', 1.5, true), (NULL, NULL, '', NULL, NULL, NULL)"
     )
     compiled = compile(
-        f"T | where {left} {comparison} {right} or true | extend v = {left} | summarize count(), max(toreal(v))", CATALOG
+        f"T | where {left} {comparison} {right} or true | extend v = {left} | summarize count(), max(toreal(v))",
+        CATALOG,
     )
     assert execute(connection, compiled, {})[0][0] == 2
 

@@ -101,6 +101,22 @@ class Web:
         )
 
 
+class SteppingClock(ManualClock):
+    """A manual clock that tells who sleeps: until when, and for how many seconds."""
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__(start)
+        self.sleeping: list[tuple[float, float]] = []
+
+    async def sleep(self, seconds: float) -> None:
+        entry = (self.monotonic() + seconds, seconds)
+        self.sleeping.append(entry)
+        try:
+            await super().sleep(seconds)
+        finally:
+            self.sleeping.remove(entry)
+
+
 class Incident:
     """A stand-in for the incidents room, for tests that do not need the real one: keeps what the connector did."""
 
@@ -147,7 +163,7 @@ class Rig:
         clock: Clock | None = None,
     ) -> None:
         self.folder = folder
-        self.manual = ManualClock(START)
+        self.manual = SteppingClock(START)
         self.clock: Clock = clock or self.manual
         self.incident = Incident()
         self.rooms: dict[str, ASGIApp] = rooms or {}
@@ -237,12 +253,12 @@ class Rig:
         """Seconds of the shortest sleep (under an hour) that something waits in; then it is over."""
         async with asyncio.timeout(20):
             while True:
-                now = self.manual.monotonic()
-                waiting = [until - now for until, _, waiter in self.manual._sleepers if not waiter.done()]
-                short = min((seconds for seconds in waiting if seconds < 3600), default=None)
+                short = min((until for until, seconds in self.manual.sleeping if seconds < 3600), default=None)
                 if short is not None:
-                    self.manual.advance(short)
-                    return short
+                    seconds = short - self.manual.monotonic()
+                    self.manual.advance(seconds)
+                    await asyncio.sleep(0)
+                    return seconds
                 await asyncio.sleep(0.002)
 
     async def run(self, actions: dict[str, Any], body: Any = None, **more: Any) -> Done:

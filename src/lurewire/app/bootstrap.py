@@ -82,7 +82,7 @@ class Bootstrap:
         if self._facts.get("lookup_key") is None:
             await self._lookup.revoke_key(PLAYBOOK)  # a start that was killed may have left one
             key = await self._lookup.create_key(PLAYBOOK)
-            await self._vault.put(names.vault_id, LOOKUP_SECRET, NewVersion(key))
+            await self._vault.put(names.vault_id, LOOKUP_SECRET, NewVersion(value=key))
             await self._facts.put("lookup_key", "made")
         for solution in solutions:
             for template, content in load(solution):

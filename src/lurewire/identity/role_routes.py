@@ -28,24 +28,20 @@ _CLAUSE = re.compile(r"(\w+)\(\)|(\w+) eq '([^']*)'|(\w+)\('([^']*)'\)")
 
 
 def role_routes(resources: Resources) -> tuple[Route, ...]:
-    """Role definitions and lists of role assignments, at the tenant's root and at every scope."""
+    """Role definitions and lists of role assignments, at every scope."""
     handlers = _Roles(resources)
-    routes = []
-    for prefix in ("", "/{scope:path}"):
-        definitions = f"{prefix}/providers/{NAMESPACE}/roleDefinitions"
-        read_definitions = Needs(f"{NAMESPACE}/roleDefinitions/read", Audience.MANAGEMENT, _scope)
-        read_assignments = Needs(f"{ASSIGNMENTS}/read", Audience.MANAGEMENT, _scope)
-        routes += [
-            Route("GET", definitions, handlers.definitions, read_definitions),
-            Route("GET", f"{definitions}/{{role}}", handlers.definition, read_definitions),
-            Route("GET", f"{prefix}/providers/{ASSIGNMENTS}", handlers.assignments, read_assignments),
-        ]
-    return tuple(routes)
+    definitions = f"/{{scope:path}}/providers/{NAMESPACE}/roleDefinitions"
+    read_definitions = Needs(f"{NAMESPACE}/roleDefinitions/read", Audience.MANAGEMENT, _scope)
+    read_assignments = Needs(f"{ASSIGNMENTS}/read", Audience.MANAGEMENT, _scope)
+    return (
+        Route("GET", definitions, handlers.definitions, read_definitions),
+        Route("GET", f"{definitions}/{{role}}", handlers.definition, read_definitions),
+        Route("GET", f"/{{scope:path}}/providers/{ASSIGNMENTS}", handlers.assignments, read_assignments),
+    )
 
 
 def _scope(request: Request) -> str:
-    scope = request.path_params.get("scope")
-    return f"/{scope}" if scope else "/"
+    return f"/{request.path_params['scope']}"
 
 
 class _Roles:
@@ -95,7 +91,7 @@ def _filter(table: dict[str, Callable[[dict[str, Any], str, str], bool]], name: 
 
 def _definition(role: Role, scope: str) -> dict[str, Any]:
     try:
-        subscription = ResourceId.parse(scope).subscription if scope != "/" else None
+        subscription = ResourceId.parse(scope).subscription
     except InvalidResourceId:
         subscription = None
     return {

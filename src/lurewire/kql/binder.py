@@ -43,6 +43,7 @@ class ExpressionBinder:
 
     def bind(self, node: tree.Expression) -> plan.Scalar:
         """The bound expression; a problem below it is reported and stands as ERROR."""
+        self.context.count(1, node.at)
         try:
             bound: plan.Scalar = getattr(self, _BINDERS[type(node)])(node)
         except Problem as problem:
@@ -70,6 +71,7 @@ class ExpressionBinder:
             return plan.ColumnRef(column.type, column.id)
         scalar = self.context.scalars.get(node.name)
         if scalar is not None:
+            self.context.count(self.context.sizes.get(node.name, 1), node.at)
             return scalar
         if node.name in self.context.broken:
             return ERROR

@@ -141,7 +141,9 @@ def _let(let: tree.Let, context: Context) -> None:
         else:
             context.relations[let.name] = rows
         return
+    before = context.expressions
     context.scalars[let.name] = ExpressionBinder(context, None, "let").bind(value)
+    context.sizes[let.name] = context.expressions - before
 
 
 def bind_pipeline(pipeline: tree.Pipeline, context: Context) -> Rows | None:

@@ -21,8 +21,8 @@ NESTING = Limit("nesting", 64, "levels")
 OPERATORS = Limit("operators", 1_000, "operators")
 #: Most SELECT levels in the finished SQL; DuckDB refuses expressions and queries much deeper.
 SELECT_DEPTH = Limit("subqueries", 150, "levels")
-#: Most expression nodes of the finished SQL: let statements that double each other grow without bound otherwise.
-EXPRESSION_NODES = Limit("expressions", 500_000, "nodes")
+#: Most expressions in a query, each use of a let counted with all that is in it.
+EXPRESSION_NODES = Limit("expressions", 200_000, "expressions")
 #: Elements that make_list() and make_set() keep when no maximum is given
 #: (https://learn.microsoft.com/kusto/query/make-list-aggregation-function).
 LIST_ELEMENTS = Limit("list elements", 1_048_576, "elements")

@@ -350,9 +350,11 @@ def operands(value: Scalar) -> tuple[Scalar, ...]:
 def column_ids(value: Scalar, found: set[int]) -> None:
     """Adds the numbers of all columns that a value reads to `found`."""
     pending = [value]
+    seen: set[int] = set()
     while pending:
         node = pending.pop()
         if isinstance(node, ColumnRef):
             found.add(node.id)
-        else:
+        elif id(node) not in seen:
+            seen.add(id(node))
             pending.extend(operands(node))

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from . import plan
-from .errors import DUPLICATE, Consequence, Problem, semantic
+from .errors import DUPLICATE, Consequence, Problem, over_limit, semantic
+from .limits import EXPRESSION_NODES
 from .types import KqlType
 
 if TYPE_CHECKING:
@@ -47,12 +48,21 @@ class Context:
     rendering: Rendering | None = None
     #: Names of lets that have a problem; using them is no further problem.
     broken: set[str] = field(default_factory=set)
+    #: Expressions bound so far, each use of a let counted with all that is in it.
+    expressions: int = 0
+    sizes: dict[str, int] = field(default_factory=dict)
     _ids: int = 0
 
     def new_id(self) -> int:
         """A fresh column number."""
         self._ids += 1
         return self._ids - 1
+
+    def count(self, expressions: int, at: int) -> None:
+        """Counts bound expressions against the limit: lets that double each other grow without bound otherwise."""
+        self.expressions += expressions
+        if self.expressions > EXPRESSION_NODES.value:
+            raise over_limit(f"the query has more than {EXPRESSION_NODES.value} expressions", at)
 
     def report(self, problem: Problem) -> None:
         """Keeps a problem; binding goes on, so that all of a query's problems are found."""

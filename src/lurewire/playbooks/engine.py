@@ -97,7 +97,11 @@ class Engine:
         invocation = ActionInvocation(self, action, frame, record)
         if stored is None and action.type.effect(action):
             self.journal.note(record, action.hidden)
-            await self.journal.flush()
+            try:
+                await self.journal.flush()
+            except asyncio.CancelledError:
+                self._aborted(invocation)
+                raise
         outcome = await self._outcome(invocation)
         record.finish(outcome, self.services.clock.now(), self.run.next_place())
         self.journal.note(record, action.hidden)
@@ -149,16 +153,18 @@ class Engine:
             self._finish(invocation, Outcome(Status.SUCCEEDED, "OK", invocation.record.inputs))
             raise
         except (BaseExceptionGroup, asyncio.CancelledError):
-            if self._stopping is not None:
-                stopped = Problem("ActionAborted", "The run was ended by a Terminate action.")
-                self._finish(
-                    invocation, Outcome(Status.CANCELLED, stopped.code, invocation.record.inputs, problem=stopped)
-                )
+            self._aborted(invocation)
             raise
         except Exception as error:  # noqa: BLE001 - a mistake of ours fails this action, not the process
             _log.error("action failed inside", run=self.run.name, action=action.name, exc_info=error)
             problem = Problem("InternalServerError", f"The action failed inside Lurewire: {type(error).__name__}.")
             return invocation.failed(problem)
+
+    def _aborted(self, invocation: ActionInvocation) -> None:
+        if self._stopping is not None:
+            problem = Problem("ActionAborted", "The run was ended by a Terminate action.")
+            inputs = invocation.record.inputs
+            self._finish(invocation, Outcome(Status.CANCELLED, problem.code, inputs, problem=problem))
 
     def _finish(self, invocation: ActionInvocation, outcome: Outcome) -> None:
         invocation.record.finish(outcome, self.services.clock.now(), self.run.next_place())

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
 
-from lurewire.kql import limits, plan
-from lurewire.kql.errors import over_limit
+from lurewire.kql import plan
 from lurewire.kql.types import KqlType
 
 from . import duckdb_convert, duckdb_text, sql
@@ -75,7 +74,9 @@ def _may_be_nan_above(value: plan.Compare, left: Node, right: Node) -> Node | No
 
 def _is_nan(value: plan.Compare) -> bool:
     sides = (value.left, value.right)
-    return any(isinstance(side, plan.Constant) and isinstance(side.value, float) and math.isnan(side.value) for side in sides)
+    return any(
+        isinstance(side, plan.Constant) and isinstance(side.value, float) and math.isnan(side.value) for side in sides
+    )
 
 
 #: Types kept as BIGINT.
@@ -87,13 +88,9 @@ class Scalars:
 
     def __init__(self, columns: Mapping[int, Node]) -> None:
         self.columns = columns
-        self.count = 0
 
     def lower(self, value: plan.Scalar) -> Node:
         """The SQL of a value; a string is never null."""
-        self.count += 1
-        if self.count > limits.EXPRESSION_NODES.value:
-            raise over_limit(f"the query has more than {limits.EXPRESSION_NODES.value} expressions")
         return _LOWER[type(value)](self, value)
 
     def predicate(self, value: plan.Scalar) -> Node:

@@ -38,7 +38,7 @@ async def _run(invocation: ActionInvocation) -> Outcome:
     clock = invocation.services.clock
     until = _end(inputs, Moment.of(invocation.started))
     while (left := until.ticks - Moment.of(clock.now()).ticks) > 0:
-        await clock.sleep(left / TICKS_PER_SECOND)
+        await clock.sleep(max(left / TICKS_PER_SECOND, 1e-6))  # clocks have microseconds, timestamps ticks
     return Outcome(Status.SUCCEEDED, "OK", inputs)
 
 
