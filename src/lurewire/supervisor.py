@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lurewire.core.errors import StateFolderError
-from lurewire.core.limits import limit_values
 from lurewire.core.log import get_logger
 from lurewire.core.secretbox import write_private
 
@@ -63,7 +62,8 @@ class FolderLock:
     """One process a folder. Raises `StateFolderError` where another one holds it."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
         self._file = (folder / "lock").open("a+")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -268,7 +268,7 @@ class Supervisor:
             "reverse_dns": settings["sensor.reverse_dns"],
             "login_after_failures": settings["sensor.login_after_failures"],
             "log_level": settings["log.level"],
-            "limits": limit_values(settings["limits"]),
+            "limits": settings["limits"],
             "connector": self._core.ready["connector"],
         }
 

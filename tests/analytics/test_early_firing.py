@@ -38,7 +38,7 @@ async def test_without_early_firing_the_schedule_raises_the_same_alerts(
     await world.open()
     await world.put(kit.ip_rule())
     for n in range(10):
-        await world.advance(1)
+        await world.advance(0.9)
         await world.ingest({"source_ip": f"198.51.100.{n}"})
     assert world.ips() == []  # a run's window ends five minutes before it
     await world.advance(20)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import requests
 import uvicorn
 
-from lurewire.arm import Account, ArmErrors, Deployments, ResourceStore, arm_routes, control_plane
 from lurewire.arm import LIMITS as ARM_LIMITS
+from lurewire.arm import Account, ArmErrors, Deployments, ResourceStore, arm_routes, control_plane
 from lurewire.core.clock import ManualClock
 from lurewire.core.database import Database
 from lurewire.core.http import RoomRoutes, build_app
@@ -178,7 +178,8 @@ class Server:
     def call(self, method: str, path: str, token: str | None = None, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= options.pop("headers", {})
-        query = "" if "api-version" in path or options.pop("bare", False) else "?api-version=2022-04-01"
+        bare = options.pop("bare", False)
+        query = "" if bare or "api-version" in path else "?api-version=2022-04-01"
         return self._session.request(
             method, f"{self.house.url()}{path}{query}", headers=headers, verify=self.ca, timeout=30, **options
         )

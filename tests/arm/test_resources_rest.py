@@ -13,9 +13,9 @@ from lurewire.core.resources import ResourceId, ResourceType
 
 if TYPE_CHECKING:
     import requests
+    from tests.arm.house import House, Server
 
     from lurewire.core.resources import Change
-    from tests.arm.house import House, Server
 
 TENANT = "6a5b4c3d-0000-4000-8000-000000000001"
 SUBSCRIPTION = "/subscriptions/6a5b4c3d-0000-4000-8000-000000000002"
@@ -179,6 +179,8 @@ def test_a_connection_is_connected_and_keeps_its_secret(server: Server, owner: s
         b'{"a":' * 5000 + b"1" + b"}" * 5000,
         b'{"a":' * 150 + b"1" + b"}" * 150,
         b'{"identity": 3}',
+        b'{"tags": {"a": 1}}',
+        b'{"tags": []}',
         b'{"identity": {"type": ["SystemAssigned"]}}',
     ],
     ids=lambda body: repr(body[:20]),
@@ -215,6 +217,17 @@ def test_too_long_a_body(server: Server, owner: str) -> None:
 )
 def test_paths_that_are_no_resource(server: Server, owner: str, path: str) -> None:
     assert server.call("PUT", path, owner, json={}).status_code in (400, 405)
+
+
+@pytest.mark.parametrize("name", ["a%3Cscript%3E", "a%0Ab", "a%25b", "a%1B[31m", "x" * 261, "%26", "a%3Fb", "a%23b"])
+def test_hostile_names(server: Server, owner: str, name: str) -> None:
+    assert error(server.call("PUT", f"{WIDGETS}/{name}", owner, json={})) == (400, "InvalidResourceName")
+
+
+def test_a_filter_that_is_not_known_is_refused_and_not_ignored(server: Server, owner: str) -> None:
+    for place in (WIDGETS, f"{SUBSCRIPTION}/resourcegroups"):
+        answer = server.call("GET", f"{place}?api-version=2022-04-01&$filter=name eq 'x'", owner)
+        assert error(answer) == (400, "InvalidFilterInQueryString")
 
 
 def test_tokens_and_versions(server: Server, owner: str) -> None:

@@ -5,12 +5,15 @@ Variables that a `bash` block exports are there in the blocks after it. `console
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 from sybil import Example, Sybil
 from sybil.parsers.myst import CodeBlockParser
 
@@ -90,3 +93,26 @@ def test_the_examples_of_a_page_work(page: Path, shell: dict[str, str], tmp_path
         namespace["shell"] = dict(v.split("=", 1) for v in done.stdout.split("\0") if v)
     for example in found:
         example.evaluate()
+
+
+def rows(shell: dict[str, str], query: str) -> list[dict[str, object]]:
+    done = subprocess.run(["lurewire", "query", "--json", query], env=shell, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_what_the_quick_start_says_of_ones_own_touch_is_true(shell: dict[str, str]) -> None:
+    port = json.loads((Path(shell["LUREWIRE_FOLDER"]) / "runtime.json").read_bytes())["http_port"]
+    requests.post(f"http://127.0.0.1:{port}/login", {"username": "admin", "password": "letmein"}, timeout=30)
+    enrichment: list[dict[str, object]] = []
+    for _ in range(60):
+        enrichment = rows(shell, "IPInsights_CL | project ip_s, threat_score_d")
+        if enrichment:
+            break
+        time.sleep(0.5)
+    assert enrichment == [{"ip_s": "127.0.0.1", "threat_score_d": 0.0}]
+    (threat,) = rows(shell, "TrapEye_Threats_CL | project source_ip, threat_uuid")
+    assert threat["source_ip"] == "127.0.0.1"
+    kinds = rows(shell, "TrapEye_Interactions_CL | summarize count() by source_ip, interaction_type")
+    assert {"login_attempt", "connection"} >= {str(row["interaction_type"]) for row in kinds} >= {"login_attempt"}
+    (severity,) = {str(row["Severity"]) for row in rows(shell, "SecurityIncident | project Severity")}
+    assert severity != "High"

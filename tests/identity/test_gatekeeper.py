@@ -22,9 +22,10 @@ from lurewire.core.http import Audience
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.arm.house import House
+
     from lurewire.core.principal import Principal
     from lurewire.identity import Identity
-    from tests.arm.house import House
 
 ARM = "https://management.azure.com/"
 

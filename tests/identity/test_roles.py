@@ -12,8 +12,9 @@ from lurewire.core.resources import ResourceId
 from lurewire.identity import ROLES, role_assignment
 
 if TYPE_CHECKING:
-    from lurewire.core.principal import Principal
     from tests.arm.house import House, Server
+
+    from lurewire.core.principal import Principal
 
 SUBSCRIPTION = "/subscriptions/6a5b4c3d-0000-4000-8000-000000000002"
 GROUP = f"{SUBSCRIPTION}/resourceGroups/lurewire"
@@ -233,7 +234,7 @@ def test_role_definitions_and_assignments_over_http(server: Server) -> None:
     assert server.call("PUT", str(target), token, json=body).status_code == 200
     twin = server.call("PUT", str(assign(GROUP, robot)[0]), token, json=body)
     assert (twin.status_code, twin.json()["error"]["code"]) == (409, "RoleAssignmentExists")
-    lists = f"providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01&$filter="
+    lists = "providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01&$filter="
     by_principal = server.call("GET", f"{SUBSCRIPTION}/{lists}principalId eq '{robot.object_id}'", token)
     assert [v["name"] for v in by_principal.json()["value"]] == [target.name]
     at_subscription = server.call("GET", f"{SUBSCRIPTION}/{lists}atScope()", token).json()["value"]

@@ -1,25 +1,32 @@
 from __future__ import annotations
 
+import json
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lurewire.core.clock import ManualClock
 from lurewire.core.database import Database
 from lurewire.core.errors import Unauthenticated
-from lurewire.core.http import Audience
 from lurewire.core.outbox import Message, Outbox
 from lurewire.core.principal import Principal
 from lurewire.core.resources import Change, ResourceId
 from lurewire.incidents import Incidents
+from lurewire.kql import KqlType
+from lurewire.workspace import Workspaces
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from lurewire.core.http import Audience
 
 WORKSPACE = "/subscriptions/s1/resourceGroups/lurewire/providers/Microsoft.OperationalInsights/workspaces/lurewire"
+CUSTOMER = "c0ffee00-0000-0000-0000-000000000001"
 INSIGHTS = f"{WORKSPACE}/providers/Microsoft.SecurityInsights"
 PLAYBOOK = "/subscriptions/s1/resourceGroups/lurewire/providers/Microsoft.Logic/workflows/Enrich"
 RULE = f"{INSIGHTS}/alertRules/rule-1"
@@ -62,19 +69,6 @@ class Shelf:
         raise NotImplementedError
 
 
-class Pages:
-    """The workspace's part: rows by table, each key once."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[str, dict[str, Any]]] = []
-        self.keys: set[str] = set()
-
-    async def append(self, table: str, rows: Any, key: str) -> None:
-        if key not in self.keys:
-            self.keys.add(key)
-            self.rows += [(table, row) for row in rows]
-
-
 @dataclass
 class World:
     db: Database
@@ -82,9 +76,40 @@ class World:
     clock: ManualClock
     incidents: Incidents
     doorman: Doorman
-    log: Pages
+    workspaces: Workspaces
     started: list[dict[str, Any]]
     keys: list[str]
+
+    async def open(self) -> None:
+        self.db.open()
+        await self.workspaces.open(ResourceId.parse(WORKSPACE), CUSTOMER)
+        self.outbox.subscribe("playbook.start", self._note)
+        await self.incidents.start()
+        await self.outbox.start()
+
+    async def close(self) -> None:
+        await self.outbox.stop()
+        await self.incidents.stop()
+        await self.workspaces.stop()
+        self.db.close()
+
+    async def _note(self, message: Message) -> None:
+        self.started.append(message.payload)
+        self.keys.append(message.key)
+
+    async def logged(self) -> list[dict[str, Any]]:
+        """The rows of table SecurityIncident, oldest change first."""
+        await self.outbox.drained()
+        workspace = self.workspaces.by_id(WORKSPACE)
+        assert workspace is not None
+        await workspace.until_loaded(await workspace.append("Heartbeat", [{}], str(uuid.uuid4())))
+        result = await workspace.query("SecurityIncident | order by LastModifiedTime asc")
+        names = [column.name for column in result.columns]
+        dynamic = [column.type is KqlType.DYNAMIC for column in result.columns]
+        return [
+            {n: json.loads(v) if d and v else v for n, d, v in zip(names, dynamic, row, strict=True)}
+            for row in result.values()
+        ]
 
     async def raise_alert(self, **changes: Any) -> dict[str, Any]:
         message = alert(**changes)
@@ -178,15 +203,12 @@ def make_world(tmp_path: Path) -> Callable[[], World]:
         clock = ManualClock(datetime(2026, 11, 22, 1, 6, tzinfo=UTC))
         db = Database(tmp_path / "control.db")
         outbox = Outbox(db, clock)
-        shelf = Shelf(
-            {"id": WORKSPACE, "properties": {"customerId": "c0ffee00-0000-0000-0000-000000000001"}},
-            {"id": PLAYBOOK, "properties": {}},
-        )
-        doorman, log = Doorman(), Pages()
+        shelf = Shelf({"id": PLAYBOOK, "properties": {}})
+        doorman, workspaces = Doorman(), Workspaces(tmp_path / "workspaces", clock)
         incidents = Incidents(
-            db, outbox, clock, gatekeeper=doorman, resources=shelf, log=log, portal="https://localhost:8443/portal"
+            db, outbox, clock, workspaces, gatekeeper=doorman, resources=shelf, portal="https://localhost:8443/portal"
         )
-        return World(db, outbox, clock, incidents, doorman, log, [], [])
+        return World(db, outbox, clock, incidents, doorman, workspaces, [], [])
 
     return make
 
@@ -194,16 +216,6 @@ def make_world(tmp_path: Path) -> Callable[[], World]:
 @pytest.fixture
 async def world(make_world: Callable[[], World]) -> AsyncIterator[World]:
     world = make_world()
-    world.db.open()
-
-    async def note(message: Message) -> None:
-        world.started.append(message.payload)
-        world.keys.append(message.key)
-
-    world.outbox.subscribe("playbook.start", note)
-    await world.incidents.start()
-    await world.outbox.start()
+    await world.open()
     yield world
-    await world.outbox.stop()
-    await world.incidents.stop()
-    world.db.close()
+    await world.close()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +8,8 @@ from lurewire.core.errors import Forbidden
 from lurewire.incidents.errors import BadRequest, NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.incidents.conftest import World
 
 
@@ -41,7 +42,7 @@ async def test_the_same_alert_again_changes_nothing(world: World) -> None:
     await world.db.write(lambda conn: world.outbox.put(conn, "alert.raised", "delivered again", message))
     await world.outbox.drained()
     assert world.only()["properties"]["additionalData"]["alertsCount"] == 1
-    assert len(world.log.rows) == 1
+    assert len(await world.logged()) == 1
 
 
 async def test_an_alert_whose_rule_creates_no_incidents_opens_none(world: World) -> None:
@@ -204,28 +205,28 @@ class TestForPlaybooks:
 async def test_every_change_is_a_row_of_security_incident(world: World) -> None:
     message = await world.raise_alert()
     incident_id = world.only()["id"]
+    world.clock.advance(1)
     await world.incidents.add_comment(_principal(world), incident_id, "seen", comment_id="c")
+    world.clock.advance(1)
     await world.incidents.update(_principal(world), incident_id, severity="High", add_labels=["x"], key="k")
-    await world.outbox.drained()
-    tables, rows = zip(*world.log.rows, strict=True)
-    assert set(tables) == {"SecurityIncident"}
-    rows_by_change = sorted(rows, key=lambda r: (len(r["Comments"]), len(r["Labels"])))
-    assert [(r["Severity"], len(r["Comments"]), len(r["Labels"])) for r in rows_by_change] == [
+    rows = await world.logged()
+    assert [(r["Severity"], len(r["Comments"]), len(r["Labels"])) for r in rows] == [
         ("Medium", 0, 0),
         ("Medium", 1, 0),
         ("High", 1, 1),
     ]
-    assert rows_by_change[0]["RelatedAnalyticRuleIds"] == ["rule-1"]
-    assert rows_by_change[0]["AlertIds"] == [message["id"]]
-    assert rows_by_change[2]["ModifiedBy"] == "Playbook - Enrich"
+    assert rows[0]["RelatedAnalyticRuleIds"] == ["rule-1"]
+    assert rows[0]["AlertIds"] == [message["id"]]
+    assert rows[0]["Owner"]["objectId"] is None
+    assert rows[2]["ModifiedBy"] == "Playbook - Enrich"
+    assert {row["TenantId"] for row in rows} == {"c0ffee00-0000-0000-0000-000000000001"}
 
 
 async def test_the_logged_comments_are_the_newest_that_fit_a_field(world: World) -> None:
     await world.raise_alert()
     for n in range(4):
         await world.incidents.add_comment(_principal(world), world.only()["id"], f"{n}" * 29_000, comment_id=str(n))
-    await world.outbox.drained()
-    last = max((row for _, row in world.log.rows), key=lambda row: row["AdditionalData"]["commentsCount"])
+    last = max(await world.logged(), key=lambda row: row["AdditionalData"]["commentsCount"])
     assert [c["message"][0] for c in last["Comments"]] == ["2", "3"]
 
 
@@ -240,11 +241,7 @@ async def test_a_kill_between_commit_and_outbox_loses_and_doubles_nothing(
     first.db.close()
     for _ in range(2):
         world = make_world()
-        world.db.open()
-        await world.incidents.start()
-        await world.outbox.start()
+        await world.open()
         await world.outbox.drained()
         assert world.only()["properties"]["additionalData"]["alertsCount"] == 1
-        await world.outbox.stop()
-        await world.incidents.stop()
-        world.db.close()
+        await world.close()

@@ -3,10 +3,26 @@ from __future__ import annotations
 import re
 import statistics
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
-from lurewire.kql import Column, CompiledQuery, KqlError, KqlType, Table, Tables, closed_connection, compile, execute
+from lurewire.kql import (
+    Column,
+    CompiledQuery,
+    KqlError,
+    KqlType,
+    Table,
+    Tables,
+    closed_connection,
+    execute,
+)
+from lurewire.kql import (
+    compile as compile_kql,
+)
+
+if TYPE_CHECKING:
+    import duckdb
 
 COLUMNS = (
     Column("TimeGenerated", KqlType.DATETIME),
@@ -34,7 +50,7 @@ NOW = 639_029_088_000_000_000
 HOUR = 36_000_000_000
 
 
-def loaded():  # type: ignore[no-untyped-def]  # noqa: ANN201 - a connection of DuckDB, which has no types here
+def loaded() -> duckdb.DuckDBPyConnection:
     connection = closed_connection()
     connection.execute(
         "CREATE TABLE ipinsights (c0 BIGINT, c1 VARCHAR, c2 DOUBLE, c3 VARCHAR, c4 VARCHAR, c5 BOOLEAN, c6 BOOLEAN, _commit BIGINT, _ordinal INTEGER)"
@@ -51,7 +67,7 @@ def loaded():  # type: ignore[no-untyped-def]  # noqa: ANN201 - a connection of 
 
 
 def test_the_hourly_rule() -> None:
-    compiled = compile(HOURLY, CATALOG)
+    compiled = compile_kql(HOURLY, CATALOG)
     assert [column.name for column in compiled.columns] == [
         "IP",
         "ThreatCount",
@@ -72,20 +88,22 @@ def test_the_hourly_rule() -> None:
 
 def test_missing_parameters_are_named() -> None:
     with pytest.raises(ValueError, match="now"):
-        execute(loaded(), compile(HOURLY, CATALOG), {})
+        execute(loaded(), compile_kql(HOURLY, CATALOG), {})
 
 
 def test_sql_is_the_same_each_time_and_holds_no_clock() -> None:
-    assert compile(HOURLY, CATALOG) == compile(HOURLY, CATALOG)
+    assert compile_kql(HOURLY, CATALOG) == compile_kql(HOURLY, CATALOG)
 
 
 def test_only_the_columns_in_use_are_read() -> None:
-    sql = compile("IPInsights_CL | extend x = strcat(isp_s, country_s) | where is_tor_b | project ip_s", CATALOG).sql
+    sql = compile_kql(
+        "IPInsights_CL | extend x = strcat(isp_s, country_s) | where is_tor_b | project ip_s", CATALOG
+    ).sql
     assert set(re.findall(r'"(c\d)"', sql)) == {"c1", "c5"}
     assert (
         set(
             re.findall(
-                r'"(c\d)"', compile("IPInsights_CL | summarize count(), max(isp_s) | project count_", CATALOG).sql
+                r'"(c\d)"', compile_kql("IPInsights_CL | summarize count(), max(isp_s) | project count_", CATALOG).sql
             )
         )
         == set()
@@ -94,13 +112,13 @@ def test_only_the_columns_in_use_are_read() -> None:
 
 def test_operators_are_fused() -> None:
     assert (
-        compile(
+        compile_kql(
             "IPInsights_CL | where is_tor_b | extend x = 1 | project ip_s, x | where ip_s has 'a' | take 5", CATALOG
         ).sql.count("SELECT")
         == 1
     )
     assert (
-        compile("IPInsights_CL | where is_tor_b | summarize count() by ip_s | sort by count_", CATALOG).sql.count(
+        compile_kql("IPInsights_CL | where is_tor_b | summarize count() by ip_s | sort by count_", CATALOG).sql.count(
             "SELECT"
         )
         == 1
@@ -108,21 +126,21 @@ def test_operators_are_fused() -> None:
 
 
 def test_window_bounds_the_time_column() -> None:
-    compiled = compile("IPInsights_CL | project ip_s", CATALOG, window=True)
+    compiled = compile_kql("IPInsights_CL | project ip_s", CATALOG, window=True)
     assert compiled.parameters == {"t_from", "t_to"}
     rows = execute(loaded(), compiled, {"t_from": NOW - HOUR * 2, "t_to": NOW - HOUR // 3})
     assert sorted(rows) == [("1.2.3.4",), ("1.2.3.4",)]
-    assert compile("Other", CATALOG, window=True).parameters == frozenset()
+    assert compile_kql("Other", CATALOG, window=True).parameters == frozenset()
 
 
 def test_identity_comes_last_and_bounds_commits() -> None:
     query = "IPInsights_CL | where threat_score_d > 70 | extend a = strcat(ip_s, '!') | where a != '' | project a | sort by a asc"
-    compiled = compile(query, CATALOG, window=True, keep_identity=True)
+    compiled = compile_kql(query, CATALOG, window=True, keep_identity=True)
     assert compiled.identity == ("_commit", "_ordinal")
     assert compiled.parameters == {"t_from", "t_to", "commit_after", "commit_through"}
     given = {"t_from": 0, "t_to": NOW, "commit_after": 0, "commit_through": 2}
     assert execute(loaded(), compiled, given) == [("1.2.3.4!", 1, 0), ("1.2.3.4!", 1, 1), ("5.6.7.8!", 2, 0)]
-    grouped = compile("IPInsights_CL | summarize count() by ip_s", CATALOG, window=True, keep_identity=True)
+    grouped = compile_kql("IPInsights_CL | summarize count() by ip_s", CATALOG, window=True, keep_identity=True)
     assert grouped.identity == ()
     assert sorted(execute(loaded(), grouped, {**given, "commit_after": 1})) == [("5.6.7.8", 1), ("9.9.9.9", 1)]
 
@@ -139,12 +157,12 @@ def test_identity_comes_last_and_bounds_commits() -> None:
     ],
 )
 def test_flags(query: str, row_wise: bool, deterministic: bool) -> None:
-    compiled = compile(query, CATALOG)
+    compiled = compile_kql(query, CATALOG)
     assert (compiled.row_wise, compiled.deterministic) == (row_wise, deterministic)
 
 
 def test_rendering_is_carried() -> None:
-    compiled = compile(
+    compiled = compile_kql(
         "IPInsights_CL | summarize count() by ip_s | render piechart with (title = 'Top', ycolumns = a, b)", CATALOG
     )
     assert compiled.render is not None
@@ -156,7 +174,7 @@ def test_rendering_is_carried() -> None:
 
 def test_compiling_is_fast() -> None:
     def one() -> CompiledQuery:
-        return compile(HOURLY, CATALOG)
+        return compile_kql(HOURLY, CATALOG)
 
     one()
     times = []
@@ -170,7 +188,7 @@ def test_compiling_is_fast() -> None:
 
 def test_errors_come_with_their_place() -> None:
     with pytest.raises(KqlError) as caught:
-        compile("IPInsights_CL\n| where Threat > 1", CATALOG)
+        compile_kql("IPInsights_CL\n| where Threat > 1", CATALOG)
     (error,) = caught.value.errors
     assert (error.line, error.column, error.token, error.code) == (2, 9, "Threat", "SEM0100")
     assert "SEM0100 [2,9]" in str(caught.value)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lurewire.kql import KqlError, row_encoder, run
+from lurewire.kql import KqlError, closed_connection, row_encoder, run
 
 FIXTURES = Path(__file__).parent / "fixtures"
 #: 2026-01-02T00:00:00Z.
@@ -22,7 +22,7 @@ NOW = 639_029_088_000_000_000
 
 
 def cases() -> list[tuple[str, str, str]]:
-    found = []
+    found: list[tuple[str, str, str]] = []
     for path in sorted(FIXTURES.glob("*.kql")):
         parts = re.split(r"^// case: (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
         found.extend((path.stem, name, query) for name, query in zip(parts[1::2], parts[2::2], strict=True))
@@ -70,3 +70,22 @@ def test_fixture(file: str, name: str, query: str, expected: dict[str, dict[str,
 def test_every_answer_has_a_query(expected: dict[str, dict[str, Any]]) -> None:
     names = {(file, name) for file, name, _ in cases()}
     assert names == {(file, name) for file, answers in expected.items() for name in answers}
+
+
+STORAGE = {
+    "bool": "BOOLEAN", "int": "INTEGER", "long": "BIGINT", "real": "DOUBLE", "decimal": "DECIMAL(34,17)", "string": "VARCHAR",
+    "datetime": "BIGINT", "timespan": "BIGINT", "guid": "UUID", "dynamic": "VARCHAR",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", sorted({file for file, _, _ in cases()}))
+def test_sql_types_are_those_of_storage(file: str) -> None:
+    connection = closed_connection()
+    for _, name, query in (case for case in cases() if case[0] == file):
+        try:
+            result = run(query.strip(), now=NOW)
+        except KqlError:
+            continue
+        described = connection.execute(result.compiled.sql, dict.fromkeys(result.compiled.parameters, NOW)).description
+        found = [str(column[1]) for column in described]
+        assert found == [STORAGE[column.type] for column in result.columns], name

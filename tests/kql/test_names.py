@@ -6,11 +6,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lurewire.kql import Column, KqlError, KqlType, Table, Tables, closed_connection, compile, execute, run
+from lurewire.kql import (
+    Column,
+    KqlError,
+    KqlType,
+    Table,
+    Tables,
+    closed_connection,
+    execute,
+    run,
+)
+from lurewire.kql import (
+    compile as compile_kql,
+)
 
 HOSTILE = [
     'quote"quote', "it's", "back\\slash", "semi;--colon", "a.b", "c0", "C0", "t0", "v1", "*", "%", "new\nline", "nul\x00", "esc\x1b[31m",
-    "x" * 10_000, "Ünï", "ſ", "K", "k", "", "$now", "{{x}}", "/* c */", "😀", "select", "_commit",
+    "x" * 10_000, "Ünï", "\u017f", "\u212a", "k", "", "$now", "{{x}}", "/* c */", "😀", "select", "_commit",
 ]  # fmt: skip
 
 
@@ -70,7 +82,7 @@ def test_column_named_like_generated_ones() -> None:
     connection = closed_connection()
     connection.execute("CREATE TABLE t (c0 BIGINT, c1 BIGINT)")
     connection.execute("INSERT INTO t VALUES (1, 10), (2, 5)")
-    compiled = compile("T | project c0, c1 | sort by c0 asc", Tables([table]))
+    compiled = compile_kql("T | project c0, c1 | sort by c0 asc", Tables([table]))
     assert execute(connection, compiled, {}) == [(5, 2), (10, 1)]
 
 
@@ -79,4 +91,4 @@ def test_relation_and_physical_names_are_quoted() -> None:
     connection = closed_connection()
     connection.execute('CREATE TABLE "weird ""table" ("a""b c" BIGINT)')
     connection.execute('INSERT INTO "weird ""table" VALUES (7)')
-    assert execute(connection, compile("T", Tables([table])), {}) == [(7,)]
+    assert execute(connection, compile_kql("T", Tables([table])), {}) == [(7,)]

@@ -88,7 +88,7 @@ def test_the_engine_is_closed() -> None:
         (KqlType.REAL, float("inf"), "Infinity"),
         (KqlType.REAL, float("-inf"), "-Infinity"),
         (KqlType.DECIMAL, decimal.Decimal("1.10000000000000000"), "1.1"),
-        (KqlType.DECIMAL, decimal.Decimal("100"), "100"),
+        (KqlType.DECIMAL, decimal.Decimal(100), "100"),
         (KqlType.DATETIME, 639_029_088_000_000_001, "2026-01-02T00:00:00.0000001Z"),
         (KqlType.DATETIME, 639_029_088_100_000_000, "2026-01-02T00:00:10Z"),
         (KqlType.DATETIME, -1, None),
@@ -139,10 +139,10 @@ def test_the_room_stands_alone() -> None:
 
 
 def test_rows_of_the_registries_are_whole() -> None:
-    for row in {*FUNCTIONS.values()}:
+    for row in FUNCTIONS.values():
         assert row.lower or row.bind, row.name
         assert row.documentation.startswith("https://")
-    for aggregate in {*AGGREGATES.values()}:
+    for aggregate in AGGREGATES.values():
         assert "duckdb" in aggregate.lower
     assert len({name for row in ROWS for name in (row.name, *row.aliases)}) == sum(1 + len(row.aliases) for row in ROWS)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from playbooks.rig import Rig, Web
+from tests.playbooks.rig import Rig, Web
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -20,8 +20,11 @@ from lurewire.core.outbox import Outbox
 from lurewire.core.resources import ResourceId, ResourceType
 from lurewire.core.secretbox import SecretBox
 from lurewire.identity import Identity, role_assignment
+from lurewire.incidents import Incidents as IncidentsRoom
 from lurewire.playbooks import Playbooks, RunRow, Start
 from lurewire.vault import NewVersion, Vault
+from lurewire.workspace import Workspaces
+from lurewire.workspace import resource_types as workspace_types
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from lurewire.core.clock import Clock
     from lurewire.core.principal import Principal
     from lurewire.core.resources import Change
-    from lurewire.playbooks import Incidents, Record
+    from lurewire.playbooks import Record
 
 TENANT = "6a5b4c3d-0000-4000-8000-000000000001"
 SUBSCRIPTION = "6a5b4c3d-0000-4000-8000-000000000002"
@@ -159,7 +162,7 @@ class Rig:
         routes: dict[str, str] | None = None,
         rooms: dict[str, ASGIApp] | None = None,
         allow_private: bool = True,
-        incidents: Incidents | None = None,
+        real_incidents: bool = False,
         clock: Clock | None = None,
     ) -> None:
         self.folder = folder
@@ -169,7 +172,7 @@ class Rig:
         self.rooms: dict[str, ASGIApp] = rooms or {}
         self._routes = routes or {}
         self._allow_private = allow_private
-        self._incidents = incidents
+        self._real_incidents = real_incidents
 
     async def open(self) -> None:
         clock = self.clock
@@ -192,6 +195,17 @@ class Rig:
         limits = Limits(ARM_LIMITS)
         self.deployments = Deployments(self.db, clock, self.store, self.identity, self.vault, account, limits)
         self.outbound = Outbound(self._routes, self.rooms, allow_private=self._allow_private)
+        if self._real_incidents:
+            self.workspaces = Workspaces(self.folder / "workspaces", clock)
+            self.incidents = IncidentsRoom(
+                self.db,
+                self.outbox,
+                clock,
+                self.workspaces,
+                gatekeeper=self.identity,
+                resources=self.store,
+                portal="https://localhost:8443",
+            )
         self.playbooks = Playbooks(
             db=self.db,
             outbox=self.outbox,
@@ -199,7 +213,7 @@ class Rig:
             box=box,
             outbound=self.outbound,
             resources=self.store,
-            incidents=self._incidents or self.incident,
+            incidents=self.incidents if self._real_incidents else self.incident,
             identities=self.identity,
             token_for=self.identity.token_for,
             read_secret=self._read_secret,
@@ -213,6 +227,8 @@ class Rig:
             "Microsoft.Insights/dataCollectionEndpoints",
         ):
             self.store.register(ResourceType(name, _as_it_is, _ignore, _ignore))
+        if self._real_incidents:
+            self.store.register(*workspace_types(self.workspaces, clock), self.incidents.automation_rules)
         await self.store.start()
         await self.deployments.start()
         for resource_id in (GROUP, WORKSPACE, VAULT):
@@ -221,12 +237,17 @@ class Rig:
         if self.store.get(ResourceId.parse(CONNECTION)) is None:
             api = {"properties": {"api": {"id": MANAGED_API}, "parameterValueType": "Alternative"}}
             await self.store.put(ResourceId.parse(CONNECTION), {"location": "local", **api})
+        if self._real_incidents:
+            await self.incidents.start()
         await self.outbox.start()
         await self.playbooks.start()
 
     async def close(self) -> None:
         await self.outbox.stop()
         await self.playbooks.stop()
+        if self._real_incidents:
+            await self.incidents.stop()
+            await self.workspaces.stop()
         await self.outbound.close()
         self.db.close()
 
@@ -234,7 +255,7 @@ class Rig:
         return self.vault.read(principal, uri)
 
     async def set_secret(self, name: str, value: str) -> str:
-        await self.vault.put(ResourceId.parse(VAULT), name, NewVersion(value))
+        await self.vault.put(ResourceId.parse(VAULT), name, NewVersion(value=value))
         return f"@Microsoft.KeyVault(SecretUri=https://lurewire-vault.vault.azure.net/secrets/{name}/)"
 
     async def grant(self, role: str, scope: str, workflow: str = WORKFLOW) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lurewire.playbooks import Status
-from playbooks.rig import OK, Rig, compose
+from tests.playbooks.rig import OK, Rig, compose
 
 TEMPLATE = Path(__file__).parents[2] / "src/lurewire/solutions/ipinsights/playbook.json"
 
@@ -196,7 +196,7 @@ async def test_appending_in_a_parallel_loop_loses_nothing(rig: Rig) -> None:
 
 
 async def test_a_wait_ends_when_its_time_comes(rig: Rig) -> None:
-    from playbooks.rig import workflow
+    from tests.playbooks.rig import workflow
 
     actions = {
         "W": {"type": "Wait", "inputs": {"interval": {"count": "@triggerBody()", "unit": "Second"}}},

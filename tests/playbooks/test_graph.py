@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lurewire.playbooks import Status
-from playbooks.rig import OK, Rig, Web, compose, failing, http, workflow
+from tests.playbooks.rig import OK, Rig, Web, compose, failing, http, workflow
 
 FAILED = ["Failed"]
 ANY = ["Succeeded", "FAILED", "skipped", "TimedOut"]

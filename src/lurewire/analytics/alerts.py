@@ -220,7 +220,6 @@ def _as_row(rule: Rule, base: dict[str, Any], found: Sequence[Entity]) -> dict[s
         "RemediationSteps": _json(base["remediationSteps"]) if base["remediationSteps"] else "",
         "ExtendedProperties": _json(base["extendedProperties"]),
         "Entities": _json([entity.as_alert(i) for i, entity in enumerate(found, 1)]),
-        "SourceSystem": "Detection",
         "WorkspaceSubscriptionId": rule.id.subscription or "",
         "WorkspaceResourceGroup": rule.id.resource_group or "",
         "ExtendedLinks": base["extendedLinks"],

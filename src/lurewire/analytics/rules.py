@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 RULE_TYPE: Final = "Microsoft.SecurityInsights/alertRules"
 
-PARAMETER: Final = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
+PARAMETER: Final = re.compile(r"\{\{\s*([^{}\s](?:[^{}]*[^{}\s])?)\s*\}\}")
 """A parameter of an alert detail's format: `{{column}}`."""
 
 _TECHNIQUE: Final = re.compile(r"T\d{4}", re.ASCII)

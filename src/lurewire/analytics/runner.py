@@ -106,14 +106,17 @@ class Runner:
         return any(self.reads(table) for table in OWN_TABLES)
 
     async def _rest(self) -> None:
-        clock = self._context.clock
-        sleeper = asyncio.create_task(clock.sleep(min((self._due() - self._now()) / SECOND, 86_400.0)))
+        sleeper = asyncio.create_task(self._sleep())
         waker = asyncio.create_task(self._news.wait())
         try:
             await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)
         finally:
             sleeper.cancel()
             waker.cancel()
+
+    async def _sleep(self) -> None:
+        # The time left is read where the sleep begins: the clock may have moved since the task was made.
+        await self._context.clock.sleep(min((self._due() - self._now()) / SECOND, 86_400.0))
 
     async def _work(self) -> None:
         if self._retry_at > self._now():

@@ -12,7 +12,7 @@ from lurewire.app.bootstrap import PLAYBOOK, WORKSPACE, Bootstrap, Names
 from lurewire.app.facts import Facts
 from lurewire.core.database import Database
 from lurewire.core.http import build_app, room_app
-from lurewire.core.limits import Limits, limit_values
+from lurewire.core.limits import Limits
 from lurewire.core.outbound import Outbound
 from lurewire.core.outbox import Outbox
 from lurewire.core.resources import ResourceId
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lurewire.settings import Settings
 
 
-class UnknownLimit(ValueError):
+class UnknownLimit(Exception):
     """The setting `limits` names a limit that no room declares."""
 
 
@@ -259,7 +259,7 @@ class Core:
         result = await found.query(text)
         columns = [{"name": column.name, "type": str(column.type)} for column in result.columns]
         rows = [
-            [json_value(value, column.type) for value, column in zip(row, result.columns, strict=True)]
+            [json_value(column.type, value) for value, column in zip(row, result.columns, strict=True)]
             for row in await asyncio.to_thread(result.values)
         ]
         return {"columns": columns, "rows": rows}
@@ -268,13 +268,13 @@ class Core:
 class _Limits:
     """Each room's limits, with the values that the setting `limits` gives."""
 
-    def __init__(self, texts: dict[str, str]) -> None:
-        self.values = limit_values(texts)
+    def __init__(self, values: dict[str, int]) -> None:
+        self._values = values
         rooms = (analytics, arm, identity, incidents, ingestion, ipintel, playbooks, sensor, vault, workspace)
         declared = {limit.name for room in rooms for limit in room.LIMITS}
-        unknown = sorted(self.values.keys() - declared)
+        unknown = sorted(self._values.keys() - declared)
         if unknown:
             raise UnknownLimit(f"limits: no room declares '{unknown[0]}'; the manual's table of limits lists them")
 
     def __call__(self, room: Any) -> Limits:
-        return Limits(room.LIMITS, self.values)
+        return Limits(room.LIMITS, self._values)

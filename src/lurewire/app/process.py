@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from lurewire.app.build import Core
+from lurewire.app.bootstrap import SolutionFailed
+from lurewire.app.build import Core, UnknownLimit
 from lurewire.app.control import control_app, control_socket
 from lurewire.core.clock import SystemClock
 from lurewire.core.errors import StateFolderError
 from lurewire.core.log import configure, get_logger
 from lurewire.core.tls import NotALocalName, ensure_certificates
 from lurewire.settings import Settings
+from lurewire.solutions import UnknownSolution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +60,7 @@ def main() -> None:
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     try:
         asyncio.run(_serve(Path(config["folder"]), Settings(config["settings"])))
-    except (StateFolderError, NotALocalName, OSError) as error:
+    except (StateFolderError, NotALocalName, SolutionFailed, UnknownLimit, UnknownSolution, OSError) as error:
         _say({"error": str(error)})
         sys.exit(1)
 

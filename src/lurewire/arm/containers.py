@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from starlette.responses import JSONResponse, Response
 
 from lurewire.arm.bodies import read_object
-from lurewire.arm.errors import InvalidResourceNamespace, ResourceGroupNotFound, SubscriptionNotFound, UnsupportedPatch
+from lurewire.arm.errors import (
+    InvalidFilter,
+    InvalidResourceNamespace,
+    ResourceGroupNotFound,
+    SubscriptionNotFound,
+    UnsupportedPatch,
+)
 from lurewire.arm.providers import providers
 from lurewire.core.http import Audience, Gatekeeper, Needs, Public, Route
 from lurewire.core.resources import ResourceId
@@ -138,6 +144,8 @@ class _Containers:
 
     async def groups(self, request: Request) -> Response:
         self._check_subscription(request)
+        if request.query_params.get("$filter"):
+            raise InvalidFilter("The list of resource groups knows no '$filter'.")
         value = self._store.list_shown("Microsoft.Resources/resourceGroups", self._subscription_scope)
         return JSONResponse({"value": value})
 

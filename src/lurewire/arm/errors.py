@@ -56,6 +56,20 @@ class BadResourceId(ArmError):
     code = "InvalidResourceId"
 
 
+class InvalidResourceName(ArmError):
+    """The name is too long, or has a character that no name may have."""
+
+    status = 400
+    code = "InvalidResourceName"
+
+
+class InvalidFilter(ArmError):
+    """`$filter` on a list that knows none."""
+
+    status = 400
+    code = "InvalidFilterInQueryString"
+
+
 class UnsupportedIdentity(ArmError):
     """An identity other than the system-assigned one."""
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from lurewire.arm.bodies import read_object
 from lurewire.arm.builtin import RESOURCE_GROUPS
-from lurewire.arm.errors import BadResourceId, ResourceNotFound, UnsupportedPatch
+from lurewire.arm.errors import BadResourceId, InvalidFilter, ResourceNotFound, UnsupportedPatch
 from lurewire.core.http import Audience, Needs, Route
 from lurewire.core.resources import InvalidResourceId, ResourceId
 
@@ -74,13 +74,19 @@ def _paths(resource_type: str) -> tuple[str, str]:
     return f"{many}/{{name}}", many
 
 
+def _path(request: Request) -> str:
+    # Not `request.url`, which is parsed again from the decoded path: an encoded `?` would end it.
+    path: str = request.scope["path"]
+    return path
+
+
 def _target(request: Request) -> str:
-    return str(resource_id(request.url.path))
+    return str(resource_id(_path(request)))
 
 
 def _place(request: Request) -> str:
     """What a list is of: its path without the type, and without the namespace where that is all that is left."""
-    place = request.url.path.rstrip("/").rpartition("/")[0]
+    place = _path(request).rstrip("/").rpartition("/")[0]
     at = place.lower().rfind(_PROVIDERS)
     if "/" not in place[at + len(_PROVIDERS) :]:
         place = place[:at]
@@ -101,10 +107,10 @@ class _Front:
         self._limits = limits
 
     async def show(self, request: Request) -> Response:
-        return JSONResponse(self._shown(resource_id(request.url.path)))
+        return JSONResponse(self._shown(resource_id(_path(request))))
 
     async def put(self, request: Request) -> Response:
-        target = resource_id(request.url.path)
+        target = resource_id(_path(request))
         stored = await self._store.change(
             target,
             await self._body(request),
@@ -116,7 +122,7 @@ class _Front:
         return JSONResponse(self._shown(target), status_code=status)
 
     async def patch(self, request: Request) -> Response:
-        target = resource_id(request.url.path)
+        target = resource_id(_path(request))
         change = await self._body(request)
         other = sorted(set(change) - {"tags"})
         if other:
@@ -130,12 +136,14 @@ class _Front:
         return JSONResponse(self._shown(target))
 
     async def delete(self, request: Request) -> Response:
-        existed = await self._store.delete(resource_id(request.url.path))
+        existed = await self._store.delete(resource_id(_path(request)))
         return Response(status_code=200 if existed else 204)
 
     def list_of(self, resource_type: str) -> Any:
         async def answer(request: Request) -> Response:
             place = _place(request)
+            if request.query_params.get("$filter"):
+                raise InvalidFilter("This list knows no '$filter'.")
             self._store.check_exists(resource_id(place))
             return JSONResponse({"value": self._store.list_shown(resource_type, place)})
 

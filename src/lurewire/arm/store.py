@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +17,7 @@ from lurewire.arm.builtin import builtin_types
 from lurewire.arm.errors import (
     Conflict,
     InvalidRequestContent,
+    InvalidResourceName,
     ParentResourceNotFound,
     PreconditionFailed,
     ResourceGroupNotFound,
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 Bodies = list[dict[str, Any]]
 
 _log = get_logger("arm")
+
+_NOT_IN_NAMES = "<>%&?#\\"
+_NAME = re.compile(rf"[^{re.escape(_NOT_IN_NAMES)}\x00-\x1f\x7f]{{1,260}}")
 
 _SUBSCRIPTIONS = "microsoft.resources/subscriptions"
 _GROUPS = "microsoft.resources/resourcegroups"
@@ -150,6 +155,7 @@ class ResourceStore:
             _check_conditions(existing, if_match, if_none_match)
             self.check_parent(resource_id)
             kind = self._type(resource_id)
+            _check_common(resource_id, body)
             if existing is not None:
                 resource_id = ResourceId.parse(existing["id"])  # the first PUT's casing stands
                 if body.get("etag") not in (None, "*", existing["etag"]):
@@ -216,15 +222,15 @@ class ResourceStore:
         self, resource_id: ResourceId, body: dict[str, Any], existing: dict[str, Any] | None
     ) -> None:
         identity = body.get("identity") or {}
-        kind = identity.get("type", "None") if isinstance(identity, dict) else identity
-        if kind == "SystemAssigned":
+        kind = str(identity.get("type", "None") if isinstance(identity, dict) else identity)
+        if kind.lower() == "systemassigned":
             principal = await self._identities.managed_identity_for(resource_id)
             body["identity"] = {
-                "type": kind,
+                "type": "SystemAssigned",
                 "principalId": principal.object_id,
                 "tenantId": principal.tenant_id,
             }
-        elif kind == "None":
+        elif kind.lower() == "none":
             if existing is not None and existing.get("identity"):
                 await self._identities.delete_managed_identity(resource_id)
         else:
@@ -311,6 +317,15 @@ class ResourceStore:
         if lock is None:
             lock = self._locks[resource_id.key] = asyncio.Lock()
         return lock
+
+
+def _check_common(resource_id: ResourceId, body: dict[str, Any]) -> None:
+    if _NAME.fullmatch(resource_id.name) is None:
+        message = f"The resource name '{resource_id.name[:260]}' is invalid: it has 1 to 260 characters, none of them {_NOT_IN_NAMES}"
+        raise InvalidResourceName(f"{message} or a control character.")
+    tags = body.get("tags")
+    if tags is not None and not (isinstance(tags, dict) and all(isinstance(value, str) for value in tags.values())):
+        raise InvalidRequestContent("The request content was invalid: 'tags' must be an object of strings.")
 
 
 def _group_of(resource_id: ResourceId) -> ResourceId:

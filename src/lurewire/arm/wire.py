@@ -34,7 +34,10 @@ _UNAUTHENTICATED: dict[UnauthenticatedKind, tuple[str, str]] = {
     "expired": ("ExpiredAuthenticationToken", "The access token expiry is in the past, or its start in the future."),
     "wrong_audience": (
         "InvalidAuthenticationTokenAudience",
-        "The access token has been obtained for wrong audience or resource. It should exactly match with one of the allowed audiences 'https://management.core.windows.net/', 'https://management.azure.com/'.",
+        (
+            "The access token has been obtained for wrong audience or resource. It should exactly match with one of the "
+            "allowed audiences 'https://management.core.windows.net/', 'https://management.azure.com/'."
+        ),
     ),
 }
 
@@ -110,15 +113,16 @@ def _ids(request: Request) -> dict[str, str]:
     request_id = str(uuid.uuid4())
     ids = {
         "x-ms-request-id": request_id,
-        "x-ms-correlation-request-id": _guid(request.headers.get("x-ms-correlation-request-id")) or request_id,
+        "x-ms-correlation-request-id": guid(request.headers.get("x-ms-correlation-request-id")) or request_id,
     }
-    own = _guid(request.headers.get("x-ms-client-request-id"))
+    own = guid(request.headers.get("x-ms-client-request-id"))
     if own and request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
         ids["x-ms-client-request-id"] = own
     return ids
 
 
-def _guid(text: str | None) -> str | None:
+def guid(text: str | None) -> str | None:
+    """`text` in the usual form of a GUID, None where it is none."""
     try:
         return str(uuid.UUID(text)) if text else None
     except ValueError:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +34,3 @@ class Limits:
     def declared(self, name: str) -> Limit:
         """The declaration of `name`: unit and source."""
         return self._declared[name]
-
-
-def limit_values(texts: Mapping[str, str]) -> dict[str, int]:
-    """The values of the setting `limits`; raises `ValueError`, naming the limit, for what is no whole number."""
-    values: dict[str, int] = {}
-    for name, text in texts.items():
-        if not (text.isascii() and text.isdigit()):
-            raise ValueError(f"limits: '{name}' takes a whole number, not '{text}'")
-        values[name] = int(text)
-    return values

@@ -138,7 +138,11 @@ class Automation:
                 continue
             action = rule.actions[row["action_at"]]
             step = _Step(rule, f"{row['id']}:{rule.id.key}:{row['action_at']}", incident)
-            _ACTIONS[type(action)](self, conn, step, action)
+            try:
+                _ACTIONS[type(action)](self, conn, step, action)
+            except BadRequest as error:  # the next action may still do its part
+                _log.warning("automation rule: an action failed", rule=str(rule.id), error=error.message)
+            incident = store.get(conn, row["workspace"], row["incident"])
             row["action_at"] += 1
             if row["action_at"] == len(rule.actions):
                 row["rule_at"], row["action_at"] = row["rule_at"] + 1, 0
@@ -188,14 +192,15 @@ class Automation:
     def _add_task(self, conn: sa.Connection, step: _Step, action: AddIncidentTask) -> None:
         config = action.action_configuration
         task = TaskProperties(title=config.title, status=TaskStatus.NEW, description=config.description)
-        try:
-            self._writer.put_task(conn, step.incident, str(uuid.uuid5(_NAMESPACE, step.key)), task, step.author)
-        except BadRequest as error:
-            _log.warning("automation rule could not add a task", rule=str(step.rule.id), error=error.message)
+        self._writer.put_task(conn, step.incident, str(uuid.uuid5(_NAMESPACE, step.key)), task, step.author)
 
     def _wake_from_any_thread(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def _sleep_until(self, moment: float) -> None:
+        # The time left is read where the sleep begins: the clock may have moved since the task was made.
+        await self._writer.clock.sleep(moment - self._writer.clock.now().timestamp())
 
     async def _watch_deadlines(self) -> None:
         clock = self._writer.clock
@@ -207,7 +212,7 @@ class Automation:
             if first is not None and first <= now:
                 await self._db.write(lambda conn, due=due: self._go_on(conn, due))  # type: ignore[misc]
                 continue
-            sleeper = asyncio.create_task(clock.sleep(first - now if first is not None else 3600.0))
+            sleeper = asyncio.create_task(self._sleep_until(first if first is not None else now + 3600.0))
             waker = asyncio.create_task(self._wake.wait())
             try:
                 await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)

@@ -147,6 +147,8 @@ def decode(kind: type[T], value: Any, where: str) -> T:
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$")
         raise BadRequest(f"'{where}{path.rstrip('`')}': {text}.") from error
+    except RecursionError as error:
+        raise BadRequest(f"'{where}': it is nested too deeply.") from error
 
 
 def _without_nulls(value: Any) -> Any:

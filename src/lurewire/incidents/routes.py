@@ -172,8 +172,8 @@ class _Handlers:
                 raise RequestTooLarge(f"The body is longer than {most} bytes.")
         try:
             body = msgspec.json.decode(bytes(content))
-        except msgspec.DecodeError as error:
-            raise BadRequest(f"The body is not JSON: {error}.") from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadRequest(f"The body is not JSON that can be read: {error}.") from error
         if not isinstance(body, dict):
             raise BadRequest("The body is not a JSON object.")
         return body

@@ -230,8 +230,10 @@ class Writer:
         incident.classification_comment = sent.classification_comment
         incident.owner = encode(sent.owner)
         incident.labels = encode(sent.labels)
-        incident.first_activity = sent.first_activity_time_utc or incident.first_activity
-        incident.last_activity = sent.last_activity_time_utc or incident.last_activity
+        incident.first_activity = (
+            _moment("firstActivityTimeUtc", sent.first_activity_time_utc) or incident.first_activity
+        )
+        incident.last_activity = _moment("lastActivityTimeUtc", sent.last_activity_time_utc) or incident.last_activity
         incident.modified_by = author.label
         if found is None:
             store.add(conn, incident)
@@ -322,3 +324,10 @@ class Writer:
         }
         store.put_row(conn, t.tasks, incident, name, content)
         self.changed(conn, incident, author.label)
+
+
+def _moment(name: str, text: str | None) -> str | None:
+    try:
+        return times.iso(times.parse(text)) if text else None
+    except ValueError as error:
+        raise BadRequest(f"'properties.{name}': {error}.") from error

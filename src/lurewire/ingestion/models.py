@@ -7,6 +7,7 @@ InvalidTransformOutput, InvalidDestination.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ CUSTOM = "Custom-"
 MICROSOFT = "Microsoft-"
 
 _STREAM_TYPES = frozenset(("string", "int", "long", "real", "boolean", "datetime", "dynamic"))
-_LONGEST_COLUMN = 128
+_COLUMN_NAME = re.compile(r'[^"\\]{1,128}')
 _MOST_COLUMNS = 500
 _DESTINATION = "logAnalytics"
 
@@ -89,8 +90,9 @@ def _read_columns(rule: RuleModel, given: list[Any], place: str) -> list[Column]
     for i, entry in enumerate(given):
         where = f"{place}.columns[{i}]"
         name, kind = (entry.get("name"), entry.get("type")) if isinstance(entry, dict) else (None, None)
-        if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_COLUMN or not name.isprintable():
-            rule.refuse("InvalidStream", f"A column has a name of 1 to {_LONGEST_COLUMN} printable characters.", where)
+        if not isinstance(name, str) or not _COLUMN_NAME.fullmatch(name) or not name.isprintable():
+            message = "A column's name has 1 to 128 printable characters, without double quotes and backslashes."
+            rule.refuse("InvalidStream", message, where)
         elif not isinstance(kind, str) or kind.lower() not in _STREAM_TYPES:
             types = ", ".join(sorted(_STREAM_TYPES))
             rule.refuse("InvalidStream", f"'{str(kind)[:40]}' is no type of a stream's column: {types}.", where)

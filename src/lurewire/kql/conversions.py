@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import plan
-from .errors import INCOMPARABLE, Problem, semantic
+from .errors import INCOMPARABLE, Problem, semantic, unsupported
 from .scope import ERROR
 from .types import INTEGERS, NUMBERS, KqlType
 
@@ -60,6 +60,8 @@ def _comparison_type(left: plan.Scalar, right: plan.Scalar, operator: str, at: i
     if kinds[0] is kinds[1]:
         if equality or kinds[0] not in (KqlType.STRING, KqlType.DYNAMIC, KqlType.GUID):
             return kinds[0]
+        if kinds[0] is KqlType.DYNAMIC:
+            raise unsupported(f"'{operator}' between two dynamic values", at, operator)
         raise _incomparable(*kinds, at)
     if set(kinds) <= NUMBERS:
         return widest(*kinds)
@@ -113,7 +115,7 @@ def arithmetic(operator: str, left: plan.Scalar, right: plan.Scalar, at: int) ->
     if set(kinds) <= NUMBERS:
         kind = widest(_LONG, *kinds)
         if kind is KqlType.DECIMAL and operator not in "+-":
-            raise Problem("unsupported", "LW0001", f"'{operator}' on decimal is not supported", at, operator)
+            raise unsupported(f"'{operator}' on decimal", at, operator)
         return plan.Arithmetic(kind, operator, to(left, kind), to(right, kind))
     sides = [to(side, _LONG) if side.type is KqlType.INT else side for side in (left, right)]
     result = _TIME_RULES.get((operator, sides[0].type, sides[1].type))

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import known_names
+from .expression_parser import INFIX
 from .functions import AGGREGATES, FAMILIES, FUNCTIONS
 from .functions.aggregates import AGGREGATES as AGGREGATE_ROWS
 from .operators import OPERATORS, ROWS, SOURCES
-from .parser import INFIX
 from .profiles import PROFILES
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ def new_version(source: dict[str, Any], limits: Limits) -> NewVersion:
     content_type = source.get("contentType")
     if content_type is not None and not isinstance(content_type, str):
         raise BadParameter("Property 'contentType' must be a string.")
-    attributes = source.get("attributes") or {}
+    attributes = {} if source.get("attributes") is None else source["attributes"]
     if not isinstance(attributes, dict):
         raise BadParameter("Property 'attributes' must be an object.")
     enabled = attributes.get("enabled", True)
@@ -40,7 +40,7 @@ def new_version(source: dict[str, Any], limits: Limits) -> NewVersion:
         raise BadParameter("Property 'attributes.enabled' must be true or false.")
     return NewVersion(
         content_type,
-        _tags(source.get("tags") or {}, limits),
+        _tags({} if source.get("tags") is None else source["tags"], limits),
         enabled is not False,
         _time(attributes, "nbf"),
         _time(attributes, "exp"),

@@ -65,8 +65,9 @@ class Hosts:
 
 def _host(netloc: str) -> str:
     try:
-        return (urlsplit(f"//{netloc}").hostname or "").lower()
-    except ValueError:
+        parts = urlsplit(f"//{netloc}")
+        return "" if parts.port == 0 else (parts.hostname or "").lower()
+    except ValueError:  # the port is no number, or the brackets do not match
         return ""
 
 

@@ -29,6 +29,7 @@ TRAILING = ("Type", "_ResourceId")
 """Columns that every table ends with: its own name and the Azure resource that the record is about."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_COLUMN_NAME = re.compile(r'[^"\\]{1,128}')
 
 
 class SchemaConflict(Exception):
@@ -221,6 +222,8 @@ def _own(columns: Sequence[Column]) -> list[Column]:
     """The columns that are not standard, checked."""
     seen: set[str] = set()
     for column in columns:
+        if not _COLUMN_NAME.fullmatch(column.name) or not column.name.isprintable():
+            raise SchemaConflict(f"'{column.name[:80]}' cannot be the name of a column")
         if column.name in seen:
             raise SchemaConflict(f"column '{column.name}' is declared twice")
         if column.type not in STORAGE:

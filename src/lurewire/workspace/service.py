@@ -54,6 +54,7 @@ class Workspace:
         """The catalogue: the KQL room's `Catalog`."""
         self._intake = Intake(folder / "journal", self._engine, self.tables, clock, bounds)
         self._queries = Queries(self._engine, self.tables, clock, bounds)
+        self._started = False
 
     async def start(self) -> None:
         """Open the files; what the last process acknowledged and did not load is loaded in the background."""
@@ -61,9 +62,13 @@ class Workspace:
         await asyncio.to_thread(self.tables.load)
         await self._intake.start()
         self._queries.start()
+        self._started = True
 
     async def stop(self) -> None:
-        """Load what is acknowledged, interrupt queries, close the files."""
+        """Load what is acknowledged, interrupt queries, close the files; nothing happens where it is stopped."""
+        if not self._started:
+            return
+        self._started = False
         await asyncio.to_thread(self._queries.stop)
         await self._intake.stop()
         await asyncio.to_thread(self._engine.close)

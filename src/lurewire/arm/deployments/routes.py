@@ -17,7 +17,7 @@ from lurewire.arm.bodies import check_object, read_bytes
 from lurewire.arm.containers import group_id, group_scope
 from lurewire.arm.deployments.service import TYPE
 from lurewire.arm.errors import DeploymentNotFound, InvalidDeployment, InvalidRequestContent
-from lurewire.arm.wire import origin
+from lurewire.arm.wire import guid, origin
 from lurewire.core.http import Audience, Needs, Route
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class _Handlers:
     async def put(self, request: Request) -> Response:
         group, name = group_id(request), _name(request)
         known = self._deployments.exists(group, name)
-        correlation = request.headers.get("x-ms-correlation-request-id")
+        correlation = guid(request.headers.get("x-ms-correlation-request-id"))
         shown = await self._deployments.deploy(
             group, name, await self._body(request), request.state.principal, correlation
         )

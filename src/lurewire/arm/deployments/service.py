@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +12,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 from lurewire.arm.deployments.context import Context
 from lurewire.arm.deployments.plan import Plan, make_plan
-from lurewire.arm.deployments.run import Operation, Outcome, Run
+from lurewire.arm.deployments.run import Run
+from lurewire.arm.deployments.show import moment_text, named, operations, results, shown_parameter, template_hash
 from lurewire.arm.errors import (
     DeploymentActive,
     DeploymentForbidden,
@@ -27,8 +27,6 @@ from lurewire.arm.tables import deployments
 from lurewire.core.errors import Forbidden, WireError
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from lurewire.arm.containers import Account
     from lurewire.arm.deployments.parameters import Parameter, VaultReference
     from lurewire.arm.store import ResourceStore
@@ -43,7 +41,6 @@ Bodies = list[dict[str, Any]]
 
 TYPE = "Microsoft.Resources/deployments"
 _KNOWN = {"mode", "template", "parameters", "debugSetting", "expressionEvaluationOptions"}
-_STATUS_NAMES = {200: "OK", 201: "Created", 400: "BadRequest", 403: "Forbidden", 404: "NotFound", 409: "Conflict"}
 
 
 class TemplateSecrets(Protocol):
@@ -88,6 +85,7 @@ class Deployments:
         self._vault = vault
         self._account = account
         self._limits = limits
+        self._active: set[str] = set()
 
     async def start(self) -> None:
         """Declare what an earlier process left unfinished to have failed."""
@@ -114,8 +112,17 @@ class Deployments:
         body's `properties.error`. `principal` None is the platform itself, which may do everything.
         """
         request = _Request(group, name, body, principal, correlation_id or str(uuid.uuid4()))
-        if self._state(request.id) == "Running":
+        key = request.id.key
+        if key in self._active:
             raise DeploymentActive(f"Unable to edit or replace deployment '{name}': it is still active.")
+        self._active.add(key)
+        try:
+            return await self._deploy(request)
+        finally:
+            self._active.discard(key)
+
+    async def _deploy(self, request: _Request) -> dict[str, Any]:
+        group, principal = request.group, request.principal
         plan = self._plan(request)
         started = self._clock.now()
         shown = self._shown(request, plan, "Running")
@@ -123,8 +130,8 @@ class Deployments:
         outcome = await Run(plan, self._store, self._clock, principal, self._permission(principal)).carry_out()
         state = "Succeeded" if outcome.error is None else "Failed"
         shown = self._shown(request, plan, state)
-        shown["properties"] |= _results(outcome, self._clock.now() - started)
-        await self._save(request.id.key, group.key, shown, _operations(request.id, outcome))
+        shown["properties"] |= results(outcome, self._clock.now() - started)
+        await self._save(request.id.key, group.key, shown, operations(request.id, outcome))
         return shown
 
     def validate(
@@ -209,7 +216,7 @@ class Deployments:
                 "name": request.name,
                 "properties": {
                     "template": {"contentVersion": template.get("contentVersion")},
-                    "templateHash": _hash(template),
+                    "templateHash": template_hash(template),
                     "mode": "Incremental",
                     "provisioningState": "Accepted",
                 },
@@ -278,10 +285,10 @@ class Deployments:
             "properties": {
                 "provisioningState": state,
                 "correlationId": request.correlation_id,
-                "timestamp": _text(self._clock.now()),
+                "timestamp": moment_text(self._clock.now()),
                 "mode": "Incremental",
-                "templateHash": _hash(template),
-                "parameters": {one.name: _shown_parameter(plan, one) for one in plan.parameters},
+                "templateHash": template_hash(template),
+                "parameters": {one.name: shown_parameter(plan, one) for one in plan.parameters},
                 "providers": [
                     {
                         "namespace": namespace,
@@ -292,7 +299,7 @@ class Deployments:
                     for namespace, types in providers.items()
                 ],
                 "dependencies": [
-                    _named(plan, index) | {"dependsOn": [_named(plan, one) for one in sorted(plan.needs[index])]}
+                    named(plan, index) | {"dependsOn": [named(plan, one) for one in sorted(plan.needs[index])]}
                     for index in plan.order
                     if plan.needs[index]
                 ],
@@ -322,59 +329,3 @@ class Deployments:
         upsert = insert(deployments).values(values)
         upsert = upsert.on_conflict_do_update(index_elements=["key"], set_=values)
         await self._db.write(lambda conn: conn.execute(upsert))
-
-
-def _shown_parameter(plan: Plan, parameter: Parameter) -> dict[str, Any]:
-    value = plan.values[parameter.name]
-    if parameter.reference is not None and parameter.given is not None:
-        return {"type": parameter.kind.shown, "reference": parameter.given["reference"]}
-    if value.secret:
-        return {"type": parameter.kind.shown}
-    return {"type": parameter.kind.shown, "value": plan.redactor(value.value)}
-
-
-def _named(plan: Plan, index: int) -> dict[str, Any]:
-    resource = plan.resources[index]
-    return {"id": str(resource.id), "resourceType": resource.id.type, "resourceName": resource.full_name}
-
-
-def _results(outcome: Outcome, duration: timedelta) -> dict[str, Any]:
-    put = [one for one in outcome.operations if one.error is None]
-    results: dict[str, Any] = {
-        "duration": f"PT{duration.total_seconds():.7f}S",
-        "outputs": outcome.outputs,
-        "outputResources": [{"id": str(one.resource.id)} for one in put],
-    }
-    return results if outcome.error is None else results | {"error": outcome.error}
-
-
-def _operations(deployment: ResourceId, outcome: Outcome) -> Bodies:
-    return [_operation(deployment, one) for one in outcome.operations]
-
-
-def _operation(deployment: ResourceId, operation: Operation) -> dict[str, Any]:
-    properties: dict[str, Any] = {
-        "provisioningOperation": "Create",
-        "provisioningState": "Succeeded" if operation.error is None else "Failed",
-        "timestamp": _text(operation.ended),
-        "duration": f"PT{(operation.ended - operation.started).total_seconds():.7f}S",
-        "statusCode": _STATUS_NAMES.get(operation.status, "InternalServerError"),
-        "targetResource": {
-            "id": str(operation.resource.id),
-            "resourceType": operation.resource.id.type,
-            "resourceName": operation.resource.full_name,
-            "apiVersion": operation.resource.api_version,
-        },
-    }
-    if operation.error is not None:
-        properties["statusMessage"] = {"status": "Failed", "error": operation.error}
-    return {"id": f"{deployment}/operations/{operation.id}", "operationId": operation.id, "properties": properties}
-
-
-def _hash(template: dict[str, Any]) -> str:
-    canonical = msgspec.json.encode(template, order="deterministic")
-    return str(int.from_bytes(hashlib.sha256(canonical).digest()[:8], "big"))
-
-
-def _text(moment: Any) -> str:
-    return str(moment.isoformat()).replace("+00:00", "Z")

@@ -60,7 +60,7 @@ def check_sections(template: dict[str, Any], limits: Limits) -> None:
     for name in ("$schema", "contentVersion", "resources"):
         if name not in template:
             raise invalid("/", f"the required property '{name}' is missing")
-    if "deploymenttemplate.json" not in str(template["$schema"]).lower():
+    if str(template["$schema"]).lower().rstrip("#").rpartition("/")[2] != "deploymenttemplate.json":
         raise invalid("/$schema", "the schema is not that of a resource group's template, deploymentTemplate.json")
     other = sorted(set(template) - _SECTIONS)
     if other:
@@ -135,10 +135,12 @@ def _declare(
 
 
 def _text(raw: dict[str, Any], key: str, where: str, context: Context) -> str:
-    value = context.watch(raw[key], TEMPLATE_FUNCTIONS, f"{where}/{key}").value
-    if not isinstance(value, str) or not value:
+    found = context.watch(raw[key], TEMPLATE_FUNCTIONS, f"{where}/{key}")
+    if not isinstance(found.value, str) or not found.value:
         raise invalid(f"{where}/{key}", f"'{key}' must be a string that is not empty")
-    return value
+    if found.secret:
+        raise invalid(f"{where}/{key}", f"'{key}' is shown to everybody: no secure parameter may be in it")
+    return found.value
 
 
 def _id(kind: str, name: str, raw: dict[str, Any], where: str, context: Context, group: ResourceId) -> ResourceId:
@@ -167,9 +169,10 @@ def _condition(raw: dict[str, Any], where: str, context: Context) -> bool:
 
 
 def _depends_on(raw: dict[str, Any], where: str, context: Context) -> tuple[str, ...]:
-    value = context.watch(raw.get("dependsOn") or [], TEMPLATE_FUNCTIONS, f"{where}/dependsOn").value
-    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-        raise invalid(f"{where}/dependsOn", "'dependsOn' must be an array of names and ids")
+    found = context.watch(raw.get("dependsOn") or [], TEMPLATE_FUNCTIONS, f"{where}/dependsOn")
+    value = found.value
+    if found.secret or not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+        raise invalid(f"{where}/dependsOn", "'dependsOn' must be an array of names and ids, none of them secret")
     return tuple(value)
 
 

@@ -163,6 +163,8 @@ class Scalars:
                 node = sql.binary(exp.Div, left, right)
             case _:
                 return sql.mod_positive(left, right)
+        if value.type is KqlType.DECIMAL:
+            return sql.cast(node, sql.decimal_type())
         if reals and value.type is not KqlType.REAL:
             return sql.try_cast(call("trunc", node), duckdb_convert.STORAGE[value.type])
         return node

@@ -165,6 +165,7 @@ def _request(invocation: ActionInvocation, inputs: dict[str, Any]) -> _Request:
 def _uri(invocation: ActionInvocation, uri: Any, queries: Any) -> str:
     if not isinstance(uri, str) or not uri.lower().startswith(("http://", "https://")):
         raise ActionError("BadRequest", "The property 'uri' must be an absolute http or https URI.")
+    uri = uri.partition("#")[0]  # a fragment is never sent
     if queries is not None:
         if not isinstance(queries, dict):
             raise ActionError("BadRequest", "The property 'queries' must be an object.")

@@ -1,0 +1,85 @@
+"""What a client sees of a deployment and its operations.
+
+Source: https://learn.microsoft.com/rest/api/resources/deployments/get
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from lurewire.arm.deployments.parameters import Parameter
+    from lurewire.arm.deployments.plan import Plan
+    from lurewire.arm.deployments.run import Operation, Outcome
+    from lurewire.core.resources import ResourceId
+
+Bodies = list[dict[str, Any]]
+
+_STATUS_NAMES = {200: "OK", 201: "Created", 400: "BadRequest", 403: "Forbidden", 404: "NotFound", 409: "Conflict"}
+
+
+def shown_parameter(plan: Plan, parameter: Parameter) -> dict[str, Any]:
+    """A parameter as it is shown: a secure one without its value."""
+    value = plan.values[parameter.name]
+    if parameter.reference is not None and parameter.given is not None:
+        return {"type": parameter.kind.shown, "reference": parameter.given["reference"]}
+    if value.secret:
+        return {"type": parameter.kind.shown}
+    return {"type": parameter.kind.shown, "value": plan.redactor(value.value)}
+
+
+def named(plan: Plan, index: int) -> dict[str, Any]:
+    """A resource of a plan by id, type and name."""
+    resource = plan.resources[index]
+    return {"id": str(resource.id), "resourceType": resource.id.type, "resourceName": resource.full_name}
+
+
+def results(outcome: Outcome, duration: timedelta) -> dict[str, Any]:
+    """What a finished deployment shows beside its plan."""
+    put = [one for one in outcome.operations if one.error is None]
+    results: dict[str, Any] = {
+        "duration": f"PT{duration.total_seconds():.7f}S",
+        "outputs": outcome.outputs,
+        "outputResources": [{"id": str(one.resource.id)} for one in put],
+    }
+    return results if outcome.error is None else results | {"error": outcome.error}
+
+
+def operations(deployment: ResourceId, outcome: Outcome) -> Bodies:
+    """The operations of a finished deployment."""
+    return [_operation(deployment, one) for one in outcome.operations]
+
+
+def _operation(deployment: ResourceId, operation: Operation) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "provisioningOperation": "Create",
+        "provisioningState": "Succeeded" if operation.error is None else "Failed",
+        "timestamp": moment_text(operation.ended),
+        "duration": f"PT{(operation.ended - operation.started).total_seconds():.7f}S",
+        "statusCode": _STATUS_NAMES.get(operation.status, "InternalServerError"),
+        "targetResource": {
+            "id": str(operation.resource.id),
+            "resourceType": operation.resource.id.type,
+            "resourceName": operation.resource.full_name,
+            "apiVersion": operation.resource.api_version,
+        },
+    }
+    if operation.error is not None:
+        properties["statusMessage"] = {"status": "Failed", "error": operation.error}
+    return {"id": f"{deployment}/operations/{operation.id}", "operationId": operation.id, "properties": properties}
+
+
+def template_hash(template: dict[str, Any]) -> str:
+    """A number that two equal templates have in common."""
+    canonical = msgspec.json.encode(template, order="deterministic")
+    return str(int.from_bytes(hashlib.sha256(canonical).digest()[:8], "big"))
+
+
+def moment_text(moment: datetime) -> str:
+    """A time as Azure writes it."""
+    return moment.isoformat().replace("+00:00", "Z")
