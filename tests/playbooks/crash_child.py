@@ -9,9 +9,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.playbooks.rig import WORKFLOW, Rig
+
 from lurewire.core.clock import SystemClock
 from lurewire.core.resources import ResourceId
-from tests.playbooks.rig import WORKFLOW, Rig
 
 
 async def main() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.playbooks.rig import OK, Rig, compose
 
 from lurewire.playbooks import Status
-from tests.playbooks.rig import OK, Rig, compose
 
 TEMPLATE = Path(__file__).parents[2] / "src/lurewire/solutions/ipinsights/playbook.json"
 

@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.playbooks.rig import OK, Rig, Web, compose, failing, http, workflow
 
 from lurewire.playbooks import Status
-from tests.playbooks.rig import OK, Rig, Web, compose, failing, http, workflow
 
 FAILED = ["Failed"]
 ANY = ["Succeeded", "FAILED", "skipped", "TimedOut"]

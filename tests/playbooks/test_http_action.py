@@ -7,12 +7,12 @@ import json
 from typing import Any
 
 import pytest
+from tests.playbooks.rig import OK, WORKFLOW, Rig, Web, compose, http, workflow
 
 from lurewire.core.http import Audience
 from lurewire.core.resources import ResourceId
 from lurewire.playbooks import Status
 from lurewire.playbooks.retry import DEFAULT, RetryPolicy, parse
-from tests.playbooks.rig import OK, WORKFLOW, Rig, Web, compose, http, workflow
 
 
 async def test_a_request_carries_what_the_action_says_and_who_asks(rig: Rig, web: Web) -> None:

@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.playbooks.rig import GROUP, INCIDENT, START, TENANT, VAULT, WORKSPACE, Done, Rig, Web
 
 from lurewire.core.clock import ManualClock
 from lurewire.core.database import Database
 from lurewire.core.http import Audience, room_app
-from lurewire.core.principal import Principal
 from lurewire.core.resources import ResourceId
 from lurewire.ipintel import DataFolder, IpIntel, Lookup, fetch, pick_address
 from lurewire.ipintel import routes as ipintel_routes
 from lurewire.playbooks import Status
 from lurewire.solutions import load
-from tests.playbooks.rig import GROUP, INCIDENT, START, TENANT, VAULT, WORKSPACE, Done, Rig, Web
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from lurewire.core.principal import Principal
 
 PLAYBOOK = f"{GROUP}/providers/Microsoft.Logic/workflows/IPInsights-Enrich-Incident"
 RULE = f"{GROUP}/providers/Microsoft.Insights/dataCollectionRules/ipinsights-dcr"
@@ -30,7 +31,8 @@ SEEDS = Path(os.environ.get("LUREWIRE_SEEDS", Path(__file__).parents[2].parent /
 
 
 def template() -> dict[str, Any]:
-    return dict(load("ipinsights"))["playbook"]
+    found: dict[str, Any] = dict(load("ipinsights"))["playbook"]
+    return found
 
 
 def actions_of(body: dict[str, Any]) -> dict[str, Any]:

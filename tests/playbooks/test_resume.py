@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from aiohttp.web import Response
+from tests.playbooks.rig import OK, Rig, Web, compose, connection, http, workflow
 
 from lurewire.playbooks import Status
-from tests.playbooks.rig import OK, Rig, Web, compose, connection, http, workflow
 
 CHILD = Path(__file__).with_name("crash_child.py")
 

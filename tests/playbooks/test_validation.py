@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.playbooks.rig import CONNECTION, CONNECTIONS, OK, SCHEMA, Rig, compose, connection, http, workflow
 
-from lurewire.core.errors import WireError
 from lurewire.core.limits import Limits
 from lurewire.core.resources import ResourceId
 from lurewire.playbooks import LIMITS
 from lurewire.playbooks.definition import compile_workflow
 from lurewire.playbooks.errors import InvalidRequestContent, InvalidTemplate, NotSupported
-from tests.playbooks.rig import CONNECTION, CONNECTIONS, OK, SCHEMA, Rig, compose, connection, http, workflow
+
+if TYPE_CHECKING:
+    from lurewire.core.errors import WireError
 
 WEBHOOK = {"type": "ApiConnectionWebhook", "inputs": {"host": {}, "path": "/incident-creation"}}
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lurewire.core.clock import SystemClock
+from lurewire.core.log import configure
 from lurewire.kql import Column, KqlType
 from lurewire.workspace import FlowDefinition, Span, StreamDefinition, Workspace, make_key
 from lurewire.workspace import loader as loader_module
@@ -58,12 +59,13 @@ def say(*words: object) -> None:
 
 
 async def main(folder: str, first: int, moment: str, again: list[int]) -> None:
+    configure()
+    arm(moment)
     workspace = Workspace(Path(folder), SystemClock(), customer_id="0f0e0d0c-1111-4222-8333-444455556666")
     await workspace.start()
     say("start", workspace.loaded)
     await workspace.create_table("T_CL", COLUMNS)
     stream = await workspace.define(StreamDefinition.of(COLUMNS, [FlowDefinition("T_CL", "source | where row >= 0")]))
-    arm(moment)
 
     async def send(batch: int) -> None:
         text = json.dumps(records(batch)).encode()

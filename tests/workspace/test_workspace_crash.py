@@ -40,7 +40,9 @@ def one_round(folder: Path, first: int, moment: str, again: list[int], seconds: 
     assert child.stdout is not None
     started = time.monotonic()
     line = child.stdout.readline()
-    assert line.startswith("start "), child.communicate()
+    if not line.startswith("start "):
+        child.kill()
+        raise AssertionError((line, *child.communicate()))
     assert time.monotonic() - started < 15
     try:
         out, err = child.communicate(timeout=seconds if moment == "never" else 20)

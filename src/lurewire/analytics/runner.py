@@ -150,7 +150,8 @@ class Runner:
         """Try again after ever longer pauses; in the end only at the next run's time."""
         s = self.standing
         attempts, next_run = s.attempts + 1, s.next_run
-        _log.error("rule failed", rule=str(self.rule.id), attempts=attempts, exc_info=error)
+        trace = error if attempts == 1 else None  # once is enough
+        _log.error("rule failed", rule=str(self.rule.id), attempts=attempts, error=repr(error), exc_info=trace)
         if attempts >= self._context.limits["analytics.run_attempts"]:
             attempts = 0
             if s.frequency and next_run <= self._now():

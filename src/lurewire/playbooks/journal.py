@@ -88,6 +88,8 @@ class Journal:
         self, rows: list[dict[str, Any]], values: dict[str, Any], end: Callable[[sa.Connection], None] | None = None
     ) -> None:
         def work(conn: sa.Connection) -> None:
+            if conn.execute(sa.select(runs.c.name).where(runs.c.name == self._run)).first() is None:
+                return  # the workflow was deleted, and its history with it
             if rows:
                 conn.execute(_put, rows)
             if values:

@@ -145,7 +145,8 @@ class Playbooks:
     async def start(self) -> None:
         """Take up the runs that an earlier process left, and start to drop old history."""
         for row in self.history.unfinished():
-            self._launch(row, resumed=True)
+            trigger = self._versions.get(row.workflow, row.version).workflow.triggers[row.trigger["name"]]
+            self._launch(row.name, row.workflow, trigger.concurrency, resumed=True)
         self._sweeper = asyncio.create_task(self._sweep(), name="playbooks-sweeper")
 
     async def stop(self) -> None:
@@ -228,7 +229,8 @@ class Playbooks:
 
         stored = await self._db.write(work)
         if stored == name:
-            self._launch(self.history.run(resource_id.key, name), resumed=False)
+            concurrency = version.workflow.triggers[record["name"]].concurrency
+            self._launch(name, resource_id.key, concurrency, resumed=False)
         return stored
 
     def _trigger_record(self, trigger: Trigger, run: str, body: Any) -> dict[str, Any]:
@@ -253,29 +255,30 @@ class Playbooks:
             try:
                 met = evaluate(condition, TABLE, context, Syntax.WORKFLOW, f"{where}/{index}/expression")
             except ExpressionError as error:
+                secret_values = (p.value for p in version.workflow.parameters.values() if p.secure)
                 message = f"The condition of trigger '{trigger.name}' cannot be evaluated: {error}"
-                raise InvalidTemplate(message) from error
+                raise InvalidTemplate(Redactor(secret_values).text(message)) from None
             if met is not True:
                 return False
         return True
 
     # Running
 
-    def _launch(self, row: RunRow, *, resumed: bool) -> None:
-        task = asyncio.create_task(self._drive(row, resumed=resumed), name=f"run-{row.name}")
-        self._tasks[row.name] = task
-        task.add_done_callback(partial(self._done, row.name))
+    def _launch(self, name: str, workflow: str, concurrency: int | None, *, resumed: bool) -> None:
+        # What waits for its turn holds no more than its name: its trigger's body is read when it begins.
+        task = asyncio.create_task(self._drive(name, workflow, concurrency, resumed=resumed), name=f"run-{name}")
+        self._tasks[name] = task
+        task.add_done_callback(partial(self._done, name))
 
     def _done(self, name: str, task: asyncio.Task[None]) -> None:
         self._tasks.pop(name, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("run stopped; the next start takes it up again", run=name, exc_info=error)
 
-    async def _drive(self, row: RunRow, *, resumed: bool) -> None:
-        version = self._versions.get(row.workflow, row.version)
-        trigger = version.workflow.triggers[row.trigger["name"]]
-        async with self._gate(row.workflow, trigger.concurrency), self._slots:
-            await self._execute(row, version, resumed=resumed)
+    async def _drive(self, name: str, workflow: str, concurrency: int | None, *, resumed: bool) -> None:
+        async with self._gate(workflow, concurrency), self._slots:
+            row = self.history.run(workflow, name)
+            await self._execute(row, self._versions.get(workflow, row.version), resumed=resumed)
 
     def _gate(self, workflow: str, concurrency: int | None) -> contextlib.AbstractAsyncContextManager[Any]:
         if concurrency is None:

@@ -12,6 +12,7 @@ import msgspec
 
 from lurewire.expressions.errors import FunctionError
 from lurewire.expressions.functions.arguments import INT64_MAX, INT64_MIN, refuse, string, url
+from lurewire.expressions.functions.strings import BLANKS
 from lurewire.expressions.table import Function
 from lurewire.expressions.values import base64_bytes, content, content_bytes, is_content, is_number, kind, text
 
@@ -29,7 +30,7 @@ def _not_converted(value: Any, target: str) -> FunctionError:
 
 def _int(_: object, arguments: list[Any]) -> int:
     value = arguments[0]
-    if isinstance(value, str) and _WHOLE.fullmatch(trimmed := value.strip()):
+    if isinstance(value, str) and _WHOLE.fullmatch(trimmed := value.strip(BLANKS)):
         found = int(trimmed.replace(",", "").partition(".")[0])
     elif is_number(value) and float(value).is_integer():
         found = int(value)
@@ -47,7 +48,7 @@ def _float(_: object, arguments: list[Any]) -> float:
     if is_number(value):
         return float(value)
     if isinstance(value, str):
-        trimmed = value.strip()
+        trimmed = value.strip(BLANKS)
         if any(c.isdigit() for c in trimmed) and _REAL.fullmatch(trimmed):
             found = float(trimmed.replace(",", ""))
             if math.isfinite(found):

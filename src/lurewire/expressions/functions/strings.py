@@ -15,6 +15,10 @@ _RANGE = (
 )
 
 
+BLANKS = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+"""White space as .NET knows it. Source: https://learn.microsoft.com/dotnet/api/system.char.iswhitespace"""
+
+
 def units(value: str) -> str:
     """`value` with a character beyond U+FFFF as its two surrogates, so that Python's positions are .NET's."""
     if value.isascii() or max(value) <= "\uffff":
@@ -100,7 +104,7 @@ def _split(_: object, arguments: list[Any]) -> list[str]:
 
 
 def _trim(_: object, arguments: list[Any]) -> str:
-    return string(arguments, 0).strip()
+    return string(arguments, 0).strip(BLANKS)
 
 
 def _concat(_: object, arguments: list[Any]) -> str:
