@@ -220,7 +220,9 @@ class TestChanges:
         from lurewire.kql import Column, KqlType
 
         await world.put(kit.ip_rule())
-        old = [c for c in world.workspace.tables.table(kit.TABLE).columns if c.name not in ("TenantId", "Type")]
+        table = world.workspace.tables.table(kit.TABLE)
+        assert table is not None
+        old = [c for c in table.columns if c.name not in ("TenantId", "Type")]
         await world.workspace.create_table(kit.TABLE, [*old, Column("fresh", KqlType.STRING)])
         await world.ingest({"source_ip": "198.51.100.1", "fresh": "x"})
         assert world.ips() == ["198.51.100.1"]

@@ -113,10 +113,10 @@ async def test_upload_then_query(place: Place, eventually: Callable[..., Any]) -
     with LogsIngestionClient(place.endpoint, credential, **place.client) as client:
         client.upload(rule_id=place.rule_id, stream_name="Custom-TrapEye_Threats_CL", logs=[threat(known)])
     query = f"TrapEye_Threats_CL | where threat_uuid == '{known}' | project TimeGenerated, Product, Vendor, source_ip"
-    with LogsQueryClient(credential, **place.query, **place.client) as client:
+    with LogsQueryClient(credential, **place.query, **place.client) as queries:
 
         async def arrived() -> bool:
-            answer = client.query_workspace(place.workspace_id, query, timespan=timedelta(days=1))
+            answer = queries.query_workspace(place.workspace_id, query, timespan=timedelta(days=1))
             assert answer.status == LogsQueryStatus.SUCCESS
             table = answer.tables[0]
             assert table.columns == ["TimeGenerated", "Product", "Vendor", "source_ip"]

@@ -270,16 +270,17 @@ class Rig:
         assert run is not None
         return run
 
-    async def next_sleep(self) -> float:
-        """Seconds of the shortest sleep (under an hour) that something waits in; then it is over."""
+    async def next_sleep(self, wanted: float | None = None) -> float:
+        """Wait until something sleeps for less than an hour more (or for `wanted` seconds); then that sleep is over."""
         async with asyncio.timeout(20):
             while True:
-                short = min((until for until, seconds in self.manual.sleeping if seconds < 3600), default=None)
-                if short is not None:
-                    seconds = short - self.manual.monotonic()
-                    self.manual.advance(seconds)
+                now = self.manual.monotonic()
+                left = [until - now for until, seconds in self.manual.sleeping if seconds < 3600]
+                found = [seconds for seconds in left if wanted is None or abs(seconds - wanted) < 1e-6]
+                if found:
+                    self.manual.advance(min(found))
                     await asyncio.sleep(0)
-                    return seconds
+                    return min(found)
                 await asyncio.sleep(0.002)
 
     async def run(self, actions: dict[str, Any], body: Any = None, **more: Any) -> Done:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from lurewire.app.bootstrap import SolutionFailed
+from lurewire.app.bootstrap import VAULT, SolutionFailed
 from lurewire.app.build import Core, UnknownLimit
 from lurewire.app.control import control_app, control_socket
 from lurewire.core.clock import SystemClock
@@ -79,7 +79,7 @@ async def _serve(folder: Path, settings: Settings) -> None:
     core.open()
     sockets = _bind(settings["server.host"], core.preferred_port())
     port: int = sockets[0].getsockname()[1]
-    names = ["localhost", "127.0.0.1", "::1", *settings["server.names"]]
+    names = ["localhost", "127.0.0.1", "::1", f"{VAULT}.vault.localhost", *settings["server.names"]]
     certificates = ensure_certificates(folder / "tls", names, clock)
     try:
         await core.start(port)
@@ -141,7 +141,7 @@ def _bind(host: str, port: int) -> list[socket.socket]:
 
 
 def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -110,7 +110,7 @@ class Ingestion:
             return
         key = None
         if request_id:
-            key = make_key(Span.REQUEST, principal.object_id, rule.immutable_id, stream_name, request_id, text)
+            key = make_key(Span.REQUEST, principal.object_id, rule.immutable_id, stream_name, request_id, body)
         for workspace, stream in targets:
             try:
                 receipt = await workspace.submit(stream, body, rows, gzip=gzip, key=key)

@@ -45,7 +45,8 @@ class RowDecoder:
 
         Raises `BadBody`.
         """
-        if body.count(b"\\u") > _MANY_ESCAPES:
+        # One byte is found ten times faster than two, and most bodies have no escape at all.
+        if b"\\" in body and body.count(b"\\u") > _MANY_ESCAPES:
             return None
         text = self._normalised(body)
         try:
@@ -90,7 +91,7 @@ class RowDecoder:
             text.decode()
         except UnicodeDecodeError as error:
             raise BadBody(f"The body is not UTF-8: {error.reason} at byte {error.start}") from error
-        if b"\\u" in text:
+        if b"\\" in text and b"\\u" in text:
             text = unescape(text)
         if not self._has_dynamic:
             return text
