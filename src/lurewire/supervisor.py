@@ -109,8 +109,23 @@ class _Child:
     def alive(self) -> bool:
         return self._up and self._process is not None and self._process.returncode is None
 
+    async def launch(self) -> None:
+        """Start the process ahead of `start`: it loads its modules and waits for its configuration."""
+        self._up = False
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context(self._log.open("ab")) if self._log else None
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                *self._arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C of the terminal reaches the supervisor alone
+            )
+
     async def start(self) -> None:
-        await self._spawn()
+        await self._configure()
         self._watch = asyncio.create_task(self._keep_alive(), name=f"watch-{self.name}")
 
     async def stop(self) -> None:
@@ -130,19 +145,9 @@ class _Child:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
 
-    async def _spawn(self) -> None:
-        self._up = False
-        with contextlib.ExitStack() as stack:
-            log = stack.enter_context(self._log.open("ab")) if self._log else None
-            self._process = process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                *self._arguments,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C of the terminal reaches the supervisor alone
-            )
+    async def _configure(self) -> None:
+        process = self._process
+        assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(json.dumps(self._config()).encode() + b"\n")
@@ -180,7 +185,8 @@ class _Child:
             while not self._stopping:
                 await asyncio.sleep(delay)
                 try:
-                    await self._spawn()
+                    await self.launch()
+                    await self._configure()
                 except ChildFailedError as error:
                     failures += 1
                     delay = _BACKOFF[min(failures, len(_BACKOFF) - 1)]
@@ -209,6 +215,9 @@ class Supervisor:
         """
         self._lock = FolderLock(self._folder)
         try:
+            await self._core.launch()
+            if self._settings["sensor.enabled"]:
+                await self._sensor.launch()
             await self._core.start()
             self._port = int(self._core.ready["port"])
             if self._settings["sensor.enabled"]:

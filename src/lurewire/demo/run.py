@@ -47,7 +47,7 @@ async def demo(folder: Path | None, settings: Settings, *, keep: bool, console: 
         console.print(f"Lurewire demo. State and logs: {where}", highlight=False)
         now = await supervisor.start()
         try:
-            happened = await _show(where, now, settings, console)
+            happened = await _show(where, now, settings, console, keep=keep)
             if keep:
                 console.print("\nStill running; Ctrl-C stops it.", highlight=False)
                 await _until_interrupted()
@@ -95,7 +95,7 @@ def lookup_data(settings: Settings) -> Lookup:
     return Lookup(DataFolder(Path(folder)) if folder else None)
 
 
-async def _show(folder: Path, now: Running, settings: Settings, console: Console) -> bool:
+async def _show(folder: Path, now: Running, settings: Settings, console: Console, *, keep: bool) -> bool:
     assert now.ssh_port is not None
     assert now.http_port is not None
     decoys = Decoys("127.0.0.1", now.ssh_port, now.http_port)
@@ -132,7 +132,9 @@ async def _show(folder: Path, now: Running, settings: Settings, console: Console
         watcher = Watcher(api, f"{api.group}/providers/Microsoft.Logic/workflows/{now.facts['playbook']}", clock, tell)
         happened = await watcher.follow(trails, STORY_SECONDS)
         await asyncio.gather(*attacks)
-    _close(folder, now, trails, console)
+        counts = await api.query("TrapEye_Interactions_CL | summarize interactions = count() by source_ip")
+    interactions = {row["source_ip"]: row["interactions"] for row in counts}
+    _close(folder, now, trails, interactions, console, keep=keep)
     if not happened:
         for trail in trails:
             if not trail.complete:
@@ -149,15 +151,16 @@ async def _web_attack(decoys: Decoys, source: str) -> int:
     return len(_SCAN)
 
 
-def _close(folder: Path, now: Running, trails: list[Trail], console: Console) -> None:
+def _close(folder: Path, now: Running, trails: list[Trail], interactions: dict[str, int], console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, title="What became of each touch", title_justify="left")
-    for heading in ("Source", "Incident", "Severity", "Status", "Score", "Country", "Tags"):
-        table.add_column(heading)
+    for heading in ("Source", "Touches", "No.", "Severity", "Status", "Score", "Country", "Tags"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("Source", "Severity", "Status"))
     for trail in trails:
         properties = trail.incident.get("properties", {})
         score = trail.enrichment.get("threat_score_d")
         cells = (
             trail.source,
+            interactions.get(trail.source, 0),
             properties.get("incidentNumber", ""),
             trail.severity,
             properties.get("status", ""),
@@ -170,7 +173,7 @@ def _close(folder: Path, now: Running, trails: list[Trail], console: Console) ->
     console.print(table)
     option = f"--folder {folder}"
     lines = (
-        "Look further (add --keep to leave it running):",
+        "Look further:" if keep else "Look further (`lurewire demo --keep` leaves it running; this one ends here):",
         f"  lurewire query {option} 'TrapEye_Interactions_CL | summarize count() by source_ip, interaction_type'",
         f"  lurewire query {option} 'IPInsights_CL | project ip_s, threat_score_d, country_s, isp_s'",
         f"  lurewire query {option} 'SecurityIncident | project TimeGenerated, Title, Severity, Status'",

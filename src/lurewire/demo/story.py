@@ -79,7 +79,7 @@ class Watcher:
         self._clock = clock
         self._workflow = workflow
         self._tell = tell
-        self._runs: dict[str, dict[str, Any]] = {}
+        self._found: list[Step] = []
 
     async def follow(self, trails: Sequence[Trail], seconds: float) -> bool:
         """True once all trails are complete; False where they are not after `seconds`."""
@@ -97,11 +97,14 @@ class Watcher:
         await self._incidents(trails)
         await self._runs_of(trails)
         await self._enrichment(trails)
+        for step in sorted(self._found, key=lambda step: step.seconds):
+            self._tell(step)
+        self._found.clear()
 
     def _step(self, trail: Trail, kind: str, at: str, text: str) -> None:
         if kind not in trail.seen:
             trail.seen.add(kind)
-            self._tell(Step(trail.source, kind, (moment(at) - trail.touched).total_seconds(), text))
+            self._found.append(Step(trail.source, kind, (moment(at) - trail.touched).total_seconds(), text))
 
     async def _threats(self, trails: Sequence[Trail]) -> None:
         if all(trail.threat_uuid for trail in trails):
