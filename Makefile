@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 NAME ?= all
 CASES ?=
 MIN ?=
-LOCKS := $(wildcard requirements/*.txt)
+LOCKS := requirements/dev.txt requirements/server.txt
+# Clients with pins of their own, some over 100 MB: apart from .venv, so that neither holds the other's versions back.
+CLIENTS := .venv-clients
 
 .PHONY: help install demo test soak clients lint bench conformance docs lock clean
 
@@ -37,7 +39,12 @@ soak: install ## the full crash, fuzz and storm numbers
 	LUREWIRE_FUZZ=100000 LUREWIRE_CRASH_ROUNDS=50 $(BIN)/python -m pytest -m "soak or not soak and not cli" --timeout 7200 \
 	  tests/soak tests/e2e tests/kql tests/workspace tests/ingestion tests/sensor tests/playbooks
 
-clients: install ## SDKs and command-line tools that are too large for `make test`
+$(CLIENTS)/.installed: requirements/clients.txt
+	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/clients.txt
+	touch $@
+
+clients: install $(CLIENTS)/.installed ## SDKs and command-line tools that are too large for `make test`
 	$(BIN)/python -m pytest -m cli tests/clients
 
 lint: install ## ruff, mypy --strict, import-linter
@@ -60,6 +67,8 @@ lock: ## renew requirements/*.txt
 	  pyproject.toml --all-extras --group test --group lint --group docs --group build -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	  pyproject.toml --extra server -o requirements/server.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  requirements/clients.in -o requirements/clients.txt
 
 clean: ## remove the environment and what was built
-	rm -rf $(VENV) docs/_build dist
+	rm -rf $(VENV) $(CLIENTS) docs/_build dist

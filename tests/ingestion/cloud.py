@@ -218,9 +218,7 @@ class Cloud:
         box = SecretBox(self.folder / "secret.key")
         self.identity = Identity(self.db, self.clock, box, TENANT, self.url)
         await self.identity.start()
-        self.store = ResourceStore(
-            self.db, self.clock, box, subscription_id=SUBSCRIPTION, identities=self.identity
-        )
+        self.store = ResourceStore(self.db, self.clock, box, subscription_id=SUBSCRIPTION, identities=self.identity)
         self.account = Account(TENANT, SUBSCRIPTION)
         self.deployments = Deployments(
             self.db, self.clock, self.store, self.identity, NoVault(), self.account, Limits(ARM_LIMITS)
@@ -243,8 +241,6 @@ class Cloud:
             ingestion_routes(self.ingestion),
             query_routes(self.workspaces, self.clock, Limits(LIMITS, self._limits)),
             token_routes(self.identity),
-            arm_routes(
-                self.store, self.deployments, self.account, self.identity, errors, self.url, Limits(ARM_LIMITS)
-            ),
+            arm_routes(self.store, self.deployments, self.account, self.identity, errors, self.url, Limits(ARM_LIMITS)),
         ]
         return build_app(rooms, self.identity)

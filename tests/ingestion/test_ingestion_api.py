@@ -127,7 +127,9 @@ def test_microsofts_client_sends_every_chunk(cloud: Cloud, rule: str) -> None:
 
 def test_no_role_no_rows(cloud: Cloud, rule: str) -> None:
     principal = cloud.principal("nobody")
-    answer = cloud.post(rule, STREAM, cloud.identity.token_for(principal, "https://monitor.azure.com"), [{"name": "no"}])
+    answer = cloud.post(
+        rule, STREAM, cloud.identity.token_for(principal, "https://monitor.azure.com"), [{"name": "no"}]
+    )
     assert answer.status_code == 403
     error = answer.json()["error"]
     assert error["code"] == "OperationFailed"
@@ -237,9 +239,7 @@ def test_announced_length_over_the_limit_is_not_read(cloud: Cloud, rule: str, to
 def test_chunked_body_over_the_limit(cloud: Cloud, rule: str, token: str) -> None:
     url = f"{cloud.url()}/dataCollectionRules/{rule}/streams/{STREAM}?api-version=2023-01-01"
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    answer = requests.post(
-        url, data=(b"x" * 65536 for _ in range(48)), headers=headers, verify=cloud.ca, timeout=30
-    )
+    answer = requests.post(url, data=(b"x" * 65536 for _ in range(48)), headers=headers, verify=cloud.ca, timeout=30)
     assert answer.status_code == 413
 
 

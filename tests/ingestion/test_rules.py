@@ -110,7 +110,11 @@ def test_transforms_that_azure_refuses(cloud: Cloud, transform: str, code: str, 
             f"streamDeclarations['{STREAM}'].columns[1]",
         ),
         (
-            {"streamDeclarations": {STREAM: {"columns": [{"name": 'x"', "type": "int"}, {"name": "\n", "type": "int"}]}}},
+            {
+                "streamDeclarations": {
+                    STREAM: {"columns": [{"name": 'x"', "type": "int"}, {"name": "\n", "type": "int"}]}
+                }
+            },
             "InvalidStream",
             f"streamDeclarations['{STREAM}'].columns[1]",
         ),

@@ -189,7 +189,9 @@ def test_both_ways_agree(records: list[dict[str, Any]]) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.binary(max_size=60) | st.text(max_size=60).map(lambda t: f'[{{"text":"{t}"}}]'.encode("utf-8", "surrogatepass")))
+@given(
+    st.binary(max_size=60) | st.text(max_size=60).map(lambda t: f'[{{"text":"{t}"}}]'.encode("utf-8", "surrogatepass"))
+)
 def test_any_bytes_are_rows_or_a_bad_body(body: bytes) -> None:
     try:
         rows(body)

@@ -68,7 +68,10 @@ def test_frames_are_numbered_for_ever_and_come_back(log: Log) -> None:
     assert log.write(journal, b"a", b"b") == [1, 2]
     journal.close(0)
     journal, waiting = log.open()
-    assert [(f.commit, f.received, f.kind, f.header, f.body) for f in waiting] == [(1, 7, 1, b"header", b""), (2, 7, 1, b"header", b"")]
+    assert [(f.commit, f.received, f.kind, f.header, f.body) for f in waiting] == [
+        (1, 7, 1, b"header", b""),
+        (2, 7, 1, b"header", b""),
+    ]
     assert log.write(journal, b"c") == [3]
     assert bodies(journal) == [(1, b"a"), (2, b"b"), (3, b"c")]
     assert bodies(journal, 1, 2) == [(2, b"b")]

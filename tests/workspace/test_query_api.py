@@ -42,7 +42,7 @@ FULL = {
     "i": -1,
     "l": 2**62,
     "r": 0.5,
-    "s": "é\"\\\n",
+    "s": 'é"\\\n',
     "d": "2026-01-01T00:00:00Z",
     "g": GUID,
     "j": {"a": [1, None]},
@@ -92,7 +92,7 @@ def test_every_type_as_the_contract_has_it(cloud: Cloud, workspace_id: str, toke
             -1,
             2**62,
             0.5,
-            "é\"\\\n",
+            'é"\\\n',
             "2026-01-01T00:00:00Z",
             GUID,
             '{"a":[1,null]}',
@@ -139,7 +139,7 @@ def test_timespan_bounds_the_time(cloud: Cloud, workspace_id: str, token: str) -
 
 
 def test_partial_result(cloud: Cloud, workspace_id: str, token: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    small = Cloud(tmp_path_factory.mktemp("small"), {"query_rows": 7})
+    small = Cloud(tmp_path_factory.mktemp("small"), {"workspace.query_rows": 7})
     small.start()
     try:
 

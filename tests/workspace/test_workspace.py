@@ -133,7 +133,9 @@ async def test_any_column_name_holds_its_own_values(workspace: Workspace, names:
     assert list(found[2:-2]) == list(row.values())
 
 
-async def test_columns_come_and_go_without_touching_rows(workspace: Workspace, tmp_path: Path, clock: ManualClock) -> None:
+async def test_columns_come_and_go_without_touching_rows(
+    workspace: Workspace, tmp_path: Path, clock: ManualClock
+) -> None:
     await workspace.create_table("T_CL", NUMBERS)
     stream = await stream_to(workspace, "T_CL")
     await send(workspace, stream, [{"n": 1, "text": "before"}])
@@ -148,7 +150,11 @@ async def test_columns_come_and_go_without_touching_rows(workspace: Workspace, t
     again = await reopened(workspace, tmp_path, clock)
     await again.create_table("T_CL", [*more, Column("text", K.STRING)])
     await send(again, await stream_to(again, "T_CL"), [{"n": 3, "text": "new"}])
-    assert await ask(again, "T_CL | project n, word, text | sort by n asc") == [(1, "", ""), (2, "", ""), (3, "", "new")]
+    assert await ask(again, "T_CL | project n, word, text | sort by n asc") == [
+        (1, "", ""),
+        (2, "", ""),
+        (3, "", "new"),
+    ]
     await again.stop()
 
 
@@ -218,7 +224,9 @@ async def test_repeats_are_known_across_restarts_for_a_day(
 
 
 async def test_one_key_at_the_same_time_is_stored_once(workspace: Workspace) -> None:
-    commits = await asyncio.gather(*(workspace.append("SecurityAlert", [{"AlertName": "x"}], key="k") for _ in range(20)))
+    commits = await asyncio.gather(
+        *(workspace.append("SecurityAlert", [{"AlertName": "x"}], key="k") for _ in range(20))
+    )
     assert len(set(commits)) == 1
     await workspace.until_loaded(commits[0])
     assert await ask(workspace, "SecurityAlert | count") == [(1,)]
@@ -325,7 +333,7 @@ async def test_memory_is_bounded(tmp_path: Path, clock: ManualClock, monkeypatch
     from lurewire.workspace import LIMITS
 
     workspace = Workspace(
-        tmp_path / "ws", clock, customer_id=CUSTOMER, limits=Limits(LIMITS, {"waiting_bytes": 100_000})
+        tmp_path / "ws", clock, customer_id=CUSTOMER, limits=Limits(LIMITS, {"workspace.waiting_bytes": 100_000})
     )
     await workspace.start()
     await workspace.create_table("T_CL", NUMBERS)

@@ -62,9 +62,7 @@ async def test_every_acknowledged_record_once(tmp_path: Path, clock: ManualClock
         again = sorted(sent - set(acked))
         repeated = chance.sample(sorted(acked), min(3, len(acked)))
         moment = MOMENTS[number % len(MOMENTS)]
-        said = one_round(
-            folder, max(sent, default=-1) + 1, moment, [*again, *repeated], chance.uniform(0.3, 1.5)
-        )
+        said = one_round(folder, max(sent, default=-1) + 1, moment, [*again, *repeated], chance.uniform(0.3, 1.5))
         for what, batch, *commit in said:
             if what == "send":
                 sent.add(int(batch))

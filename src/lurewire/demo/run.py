@@ -151,7 +151,9 @@ async def _web_attack(decoys: Decoys, source: str) -> int:
     return len(_SCAN)
 
 
-def _close(folder: Path, now: Running, trails: list[Trail], interactions: dict[str, int], console: Console) -> None:
+def _close(
+    folder: Path, now: Running, trails: list[Trail], interactions: dict[str, int], console: Console, *, keep: bool
+) -> None:
     table = Table(box=box.SIMPLE_HEAD, title="What became of each touch", title_justify="left")
     for heading in ("Source", "Touches", "No.", "Severity", "Status", "Score", "Country", "Tags"):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("Source", "Severity", "Status"))

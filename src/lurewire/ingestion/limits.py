@@ -8,7 +8,7 @@ _SERVICE = "https://learn.microsoft.com/azure/azure-monitor/fundamentals/service
 _RULES = "https://learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits#data-collection-rules"
 
 LIMITS: tuple[Limit, ...] = (
-    Limit("ingestion_body_bytes", 1 << 20, "bytes", _SERVICE),
-    Limit("rule_streams_per_flow", 10, "streams", _RULES),
-    Limit("rule_flows", 10, "flows", _RULES),
+    Limit("ingestion.body_bytes", 1 << 20, "bytes", _SERVICE),
+    Limit("ingestion.streams_per_flow", 10, "streams", _RULES),
+    Limit("ingestion.flows", 10, "flows", _RULES),
 )

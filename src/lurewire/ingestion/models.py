@@ -127,8 +127,8 @@ def _read_destinations(rule: RuleModel, given: Any) -> None:
 
 def _read_flows(rule: RuleModel, given: Any, limits: Limits) -> None:
     target = "properties.dataFlows"
-    if not isinstance(given, list) or not 0 < len(given) <= limits["rule_flows"]:
-        rule.refuse("InvalidDataFlow", f"'dataFlows' is a list of 1 to {limits['rule_flows']} flows.", target)
+    if not isinstance(given, list) or not 0 < len(given) <= limits["ingestion.flows"]:
+        rule.refuse("InvalidDataFlow", f"'dataFlows' is a list of 1 to {limits['ingestion.flows']} flows.", target)
         return
     for index, flow in enumerate(given):
         place = f"{target}[{index}]"
@@ -136,8 +136,8 @@ def _read_flows(rule: RuleModel, given: Any, limits: Limits) -> None:
             rule.refuse("InvalidDataFlow", "A flow is an object.", place)
             continue
         streams, destinations = (_texts(flow.get(key)) for key in ("streams", "destinations"))
-        if not streams or len(streams) > limits["rule_streams_per_flow"]:
-            most = limits["rule_streams_per_flow"]
+        if not streams or len(streams) > limits["ingestion.streams_per_flow"]:
+            most = limits["ingestion.streams_per_flow"]
             rule.refuse("InvalidDataFlow", f"'streams' is a list of 1 to {most} streams.", place)
         unknown = next((name for name in destinations if name not in rule.destinations), None)
         if not destinations or unknown is not None:

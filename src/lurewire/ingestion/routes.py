@@ -38,7 +38,7 @@ class _Handlers:
 
     async def post(self, request: Request) -> Response:
         rule = self._rule(request)
-        body, gzip = await read_body(request, self._ingestion.limits["ingestion_body_bytes"])
+        body, gzip = await read_body(request, self._ingestion.limits["ingestion.body_bytes"])
         await self._ingestion.accept(
             rule,
             request.path_params["stream"],

@@ -101,7 +101,7 @@ class Ingestion:
         targets = rule.streams.get(stream_name)
         if not targets:
             raise StreamUnknown(stream_name)
-        limit = self.limits["ingestion_body_bytes"]
+        limit = self.limits["ingestion.body_bytes"]
         text = unpack(body, limit) if gzip else body
         assert len(text) <= longest(limit)
         rows = await _decode(targets[0][1], text)

@@ -73,10 +73,10 @@ class Intake:
     def __init__(self, folder: Path, engine: Engine, tables: Tables, clock: Clock, limits: Limits) -> None:
         self._clock = clock
         self._engine = engine
-        self._most_waiting = limits["waiting_bytes"]
+        self._most_waiting = limits["workspace.waiting_bytes"]
         self._journal = Journal(
             folder,
-            segment_bytes=limits["journal_segment_bytes"],
+            segment_bytes=limits["workspace.journal_segment_bytes"],
             on_synced=self._on_synced,
             on_failed=self._on_failed,
         )

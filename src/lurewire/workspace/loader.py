@@ -104,6 +104,7 @@ class Loader:
         self._stop = False
         self._thread: threading.Thread | None = None
         self._forgot = 0
+        self._idle = False
 
     def start(self, replay: Iterator[Load]) -> None:
         """Start the thread; it loads `replay` before anything that is put."""
@@ -145,6 +146,8 @@ class Loader:
             while not (self._stop and not self._waiting and not self._jobs):
                 loads = self._take(pause)
                 self._run_jobs()
+                if self._idle:
+                    self._tidy()
                 if loads:
                     started = self._clock.monotonic()
                     self._load_durably(loads)
@@ -159,15 +162,15 @@ class Loader:
             future.cancel()
 
     def _take(self, pause: float) -> list[Load]:
-        """The next loads; empty when there is a job, or nothing at all and it is time to stop."""
+        """The next loads; empty when there is a job, when it is time to stop, and when nothing came for long."""
         with self._wake:
             if pause > 0:
                 self._wake.wait_for(
                     lambda: self._stop or self._jobs or self._waiting_bytes >= _ENOUGH_BYTES, timeout=pause
                 )
-            while not (self._waiting or self._jobs or self._stop):
-                if not self._wake.wait(timeout=_CHECKPOINT_IDLE_SECONDS):
-                    self._tidy()
+            self._idle = not self._wake.wait_for(
+                lambda: self._waiting or self._jobs or self._stop, timeout=_CHECKPOINT_IDLE_SECONDS
+            )
             taken: list[Load] = []
             size = 0
             while self._waiting and size < _BULK_BYTES:

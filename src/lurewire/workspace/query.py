@@ -67,10 +67,14 @@ class Queries:
     def __init__(self, engine: Engine, tables: Tables, clock: Clock, limits: Limits) -> None:
         self._tables = tables
         self._clock = clock
-        self._pool = QueryPool(engine, workers=limits["query_workers"], queue=limits["query_queue"])
+        self._pool = QueryPool(engine, workers=limits["workspace.query_workers"], queue=limits["workspace.query_queue"])
         self._cache: OrderedDict[tuple[Any, ...], CompiledQuery] = OrderedDict()
         self._cache_lock = threading.Lock()
-        self.limits = QueryLimits(limits["query_rows"], limits["query_bytes"], float(limits["query_default_seconds"]))
+        self.limits = QueryLimits(
+            limits["workspace.query_rows"],
+            limits["workspace.query_bytes"],
+            float(limits["workspace.query_default_seconds"]),
+        )
 
     def start(self) -> None:
         """Start the workers."""

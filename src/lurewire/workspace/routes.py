@@ -81,7 +81,9 @@ class _Handlers:
             except BadTimespan as error:
                 raise BadArgument.of("timespan", str(error)) from None
         prefer = ",".join(request.headers.getlist("prefer")).replace(" ", "").lower()
-        limits = QueryLimits(self._limits["query_rows"], self._limits["query_bytes"], self._seconds(prefer))
+        limits = QueryLimits(
+            self._limits["workspace.query_rows"], self._limits["workspace.query_bytes"], self._seconds(prefer)
+        )
         try:
             result = await _unless_gone(request, workspace.query(asked.query, timespan=timespan, limits=limits))
         except TooManyQueries as error:
@@ -97,7 +99,7 @@ class _Handlers:
         return StreamingResponse(_stream(result, extra), media_type="application/json")
 
     async def _read(self, request: Request) -> QueryRequest:
-        most = self._limits["query_body_bytes"]
+        most = self._limits["workspace.query_body_bytes"]
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
@@ -110,8 +112,8 @@ class _Handlers:
 
     def _seconds(self, prefer: str) -> float:
         wait = _WAIT.search(prefer)
-        seconds = int(wait[1]) if wait else self._limits["query_default_seconds"]
-        return float(min(max(1, seconds), self._limits["query_max_seconds"]))
+        seconds = int(wait[1]) if wait else self._limits["workspace.query_default_seconds"]
+        return float(min(max(1, seconds), self._limits["workspace.query_max_seconds"]))
 
 
 async def _unless_gone(request: Request, query: Coroutine[Any, Any, QueryResult]) -> QueryResult | None:

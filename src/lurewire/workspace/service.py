@@ -48,7 +48,9 @@ class Workspace:
         self.customer_id = customer_id
         """The GUID that query URLs and `TenantId` carry."""
         self._engine = Engine(
-            folder, memory_mb=bounds["engine_memory_mb"], checkpoint_mb=bounds["engine_checkpoint_mb"]
+            folder,
+            memory_mb=bounds["workspace.engine_memory_mb"],
+            checkpoint_mb=bounds["workspace.engine_checkpoint_mb"],
         )
         self.tables = Tables(self._engine, customer_id)
         """The catalogue: the KQL room's `Catalog`."""
