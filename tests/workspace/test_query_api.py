@@ -150,7 +150,7 @@ def test_partial_result(cloud: Cloud, workspace_id: str, token: str, tmp_path_fa
         small.run(fill())
         app_id, secret = small.app("sdk reader", (READER, WORKSPACE))
         with client(small, app_id, secret) as logs:
-            answer = logs.query_workspace(small.workspace().customer_id, "Heartbeat", timespan=None)
+            answer: Any = logs.query_workspace(small.workspace().customer_id, "Heartbeat", timespan=None)
         assert answer.status == LogsQueryStatus.PARTIAL
         assert len(answer.partial_data[0].rows) == 7
         assert answer.partial_error.code == "PartialError"
@@ -174,7 +174,7 @@ def logs(cloud: Cloud, workspace_id: str) -> Iterator[LogsQueryClient]:
 
 
 def test_microsofts_client(logs: LogsQueryClient, workspace_id: str) -> None:
-    answer = logs.query_workspace(
+    answer: Any = logs.query_workspace(
         workspace_id,
         "Kinds_CL | where i == -1",
         timespan=(OLD - timedelta(days=1), timedelta(days=2)),
@@ -188,13 +188,16 @@ def test_microsofts_client(logs: LogsQueryClient, workspace_id: str) -> None:
     assert answer.statistics["query"]["datasetStatistics"][0]["tableRowCount"] == 1
     assert answer.visualization["visualization"] == "table"
     for timespan in (timedelta(days=1), (OLD, OLD + timedelta(days=2)), None):
-        assert logs.query_workspace(workspace_id, "Kinds_CL | count", timespan=timespan).status == "Success"
+        assert (
+            logs.query_workspace(workspace_id, "Kinds_CL | count", timespan=timespan).status == LogsQueryStatus.SUCCESS
+        )
 
 
 def test_microsofts_client_sees_where_a_query_is_wrong(logs: LogsQueryClient, workspace_id: str) -> None:
     with pytest.raises(HttpResponseError) as caught:
         logs.query_workspace(workspace_id, "Kinds_CL\n| where (", timespan=None)
     assert caught.value.status_code == 400
+    assert caught.value.error is not None
     assert caught.value.error.code == "BadArgumentError"
     assert "SyntaxError" in str(caught.value)
 

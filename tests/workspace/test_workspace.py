@@ -368,5 +368,7 @@ async def test_second_process_is_refused(workspace: Workspace, tmp_path: Path) -
     import sys
 
     code = f"import duckdb; duckdb.connect({str(tmp_path / 'ws/workspace.duckdb')!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert "lock" in done.stderr.lower()

@@ -63,11 +63,11 @@ async def test_every_acknowledged_record_once(tmp_path: Path, clock: ManualClock
         repeated = chance.sample(sorted(acked), min(3, len(acked)))
         moment = MOMENTS[number % len(MOMENTS)]
         said = one_round(folder, max(sent, default=-1) + 1, moment, [*again, *repeated], chance.uniform(0.3, 1.5))
-        for what, batch, *commit in said:
+        for what, text, *commit in said:
             if what == "send":
-                sent.add(int(batch))
+                sent.add(int(text))
             else:
-                acked.setdefault(int(batch), set()).add(int(commit[0]))
+                acked.setdefault(int(text), set()).add(int(commit[0]))
         segments = sorted((folder / "journal").glob("*.journal"))
         if segments and number % 2:
             with segments[-1].open("ab") as file:  # a write that was cut off

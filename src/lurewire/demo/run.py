@@ -155,7 +155,7 @@ def _close(
     folder: Path, now: Running, trails: list[Trail], interactions: dict[str, int], console: Console, *, keep: bool
 ) -> None:
     table = Table(box=box.SIMPLE_HEAD, title="What became of each touch", title_justify="left")
-    for heading in ("Source", "Touches", "No.", "Severity", "Status", "Score", "Country", "Tags"):
+    for heading in ("Source", "Touches", "No.", "Severity", "Status", "Score", "Country"):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("Source", "Severity", "Status"))
     for trail in trails:
         properties = trail.incident.get("properties", {})
@@ -168,7 +168,6 @@ def _close(
             properties.get("status", ""),
             "" if score is None else f"{score:g}",
             trail.enrichment.get("country_s", ""),
-            ", ".join(trail.labels),
         )
         table.add_row(*(Text(inert(str(cell))) for cell in cells))
     console.print()
