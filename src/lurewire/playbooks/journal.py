@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _FULL = 500
 """Notes that wait at most, so that a long loop of pure actions does not hold all its history in memory."""
 
+_TURNS = 8
+
 _put = insert(actions)
 _put = _put.on_conflict_do_update(
     index_elements=["run", "action", "iteration"],
@@ -73,7 +75,13 @@ class Journal:
     def flush_soon(self) -> None:
         """Write in a moment: what is noted until then goes in the same transaction."""
         if self._soon is None or self._soon.done():
-            self._soon = asyncio.create_task(self.flush())
+            self._soon = asyncio.create_task(self._flush_later())
+
+    async def _flush_later(self) -> None:
+        # A few turns of the loop: what runs next without waiting is noted by then, or has flushed it all itself.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        await self.flush()
 
     async def close(self, also: Callable[[sa.Connection], None], **values: Any) -> None:
         """Write the run's end and what `also` writes with it; drop the sealed originals, which nobody needs any more."""
