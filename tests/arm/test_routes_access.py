@@ -23,6 +23,7 @@ PUBLIC = {
     ("GET", "/{tenant}/discovery/v2.0/keys"),
     ("GET", "/common/discovery/instance"),
     ("POST", "/{tenant}/oauth2/v2.0/token"),
+    ("GET", "/metadata/endpoints"),
     ("GET", "/tenants"),
     ("GET", "/subscriptions"),
 }

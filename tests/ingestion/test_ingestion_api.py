@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -288,3 +289,31 @@ def test_rule_without_endpoint_takes_nothing(cloud: Cloud) -> None:
     answer = cloud.post(unreachable, STREAM, everywhere, [{}])
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "OperationFailed")
     assert "IsDcrDceBindingValid: False" in answer.json()["error"]["message"]
+
+
+def test_too_much_waiting_is_told_before_memory_grows(
+    cloud: Cloud, rule: str, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud.workspace()._intake, "_most_waiting", 100)
+    answer = cloud.post(rule, STREAM, token, [{"name": "waiting"}])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "TooManyRequests")
+    assert int(answer.headers["Retry-After"]) > 0
+    monkeypatch.undo()
+    assert cloud.post(rule, STREAM, token, [{"name": "waiting"}]).status_code == 204
+    assert len(stored(cloud, "waiting")) == 1
+
+
+def test_full_disk_is_told_and_a_retry_stores_it(
+    cloud: Cloud, rule: str, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    request_id = {"x_ms_client_request_id": "full disk"}
+    monkeypatch.setattr(os, "writev", full)
+    answer = cloud.post(rule, STREAM, token, [{"name": "full"}], **request_id)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "ServiceUnavailable")
+    assert "Retry-After" in answer.headers
+    monkeypatch.undo()
+    assert cloud.post(rule, STREAM, token, [{"name": "full"}], **request_id).status_code == 204
+    assert len(stored(cloud, "full")) == 1

@@ -42,6 +42,7 @@ OWN_TABLES: Final = frozenset((ALERT_TABLE, "SecurityIncident"))
 """Tables whose rows rules themselves cause: a rule over them never fires early, so that it cannot chase its own tail."""
 
 _LONGEST_RETRY: Final = 60.0
+_STORED_EVERY: Final = 300 * SECOND
 
 
 class Runner:
@@ -58,6 +59,7 @@ class Runner:
         self._news = asyncio.Event()
         self._working = True
         self._retry_at = 0
+        self._stored_at = 0
 
     def reads(self, table: str) -> bool:
         """Whether the rule's query reads a table; also where that is not known because it does not compile."""
@@ -152,13 +154,13 @@ class Runner:
         attempts, next_run = s.attempts + 1, s.next_run
         trace = error if attempts == 1 else None  # once is enough
         _log.error("rule failed", rule=str(self.rule.id), attempts=attempts, error=repr(error), exc_info=trace)
-        if attempts >= self._context.limits["analytics.run_attempts"]:
+        if attempts < self._context.limits["analytics.run_attempts"]:
+            self._retry_at = self._now() + int(min(2.0**attempts, _LONGEST_RETRY) * SECOND)
+        else:
             attempts = 0
             if s.frequency and next_run <= self._now():
                 _log.error("run of a rule is skipped", rule=str(self.rule.id), due=datetime_text(next_run))
                 next_run += s.frequency
-        pause = min(2.0**attempts, _LONGEST_RETRY)
-        self._retry_at = self._now() + int(pause * SECOND)
         await self._store(replace(s, attempts=attempts, next_run=next_run, error=str(error)[:2000]))
 
     # On arrival
@@ -178,9 +180,12 @@ class Runner:
         assert plan.table is not None
         after = self.standing.looked_through
         result = await self._execute(plan, Window(BEFORE_ALL, AFTER_ALL), after, through, self._now())
-        looked = replace(self.standing, looked_through=through)
-        if not result.rows or result.partial is not None:  # too much for a look is left to the run
-            self.standing = looked
+        looked = replace(self.standing, looked_through=through, attempts=0, error=None)
+        if result.partial is not None:  # too much for a look is left to the run
+            await self._count_late_rows(plan, through)
+            return
+        if not result.rows:
+            await self._pass_over(looked)
             return
         events, results = events_of(result), results_of(result)
         start = self._coming().start
@@ -201,21 +206,28 @@ class Runner:
         if raised or missed:
             await self._store(looked, raised, missed)
         else:
+            await self._pass_over(looked)
+
+    async def _pass_over(self, looked: Standing) -> None:
+        """Go on after a look that found nothing. It is stored now and then: to look again would find nothing again."""
+        if self._now() - self._stored_at >= _STORED_EVERY:
+            await self._store(looked)
+        else:
             self.standing = looked
 
     async def _count_late_rows(self, plan: Plan, through: int) -> None:
-        """A query over many rows tells nothing of single ones: count the late rows of its tables."""
+        """Where single results tell nothing, or are too many: count the late rows of the query's tables."""
         after, start = self.standing.looked_through, self._coming().start
         missed = []
         for table in sorted(plan.compiled.tables):
             counted = await self._late_rows(table, after, through, start)
             if counted:
                 missed.append(Missed(table, after + 1, through, counted, "rows", start, fired=False))
-        looked = replace(self.standing, looked_through=through)
+        looked = replace(self.standing, looked_through=through, attempts=0, error=None)
         if missed:
             await self._store(looked, (), missed)
         else:
-            self.standing = looked
+            await self._pass_over(looked)
 
     async def _late_rows(self, table: str, after: int, through: int, start: int) -> int:
         earliest = await self._context.arrivals.earliest(self.workspace, table, after, through)
@@ -300,7 +312,7 @@ class Runner:
         plan = self._query.plan()
         result = await self._execute(plan, Window(BEFORE_ALL, AFTER_ALL), s.looked_through, through, now)
         if not result.rows and plan.table is not None:
-            self.standing = looked
+            await self._pass_over(looked)
             return
         raised: list[Raised] = []
         if self.rule.raises(result.rows):
@@ -330,7 +342,7 @@ class Runner:
         except asyncio.CancelledError:
             await asyncio.wait((writing,))
             raise
-        self.standing = standing
+        self.standing, self._stored_at = standing, now
         for alert in new:
             name = alert.payload["alert"]["properties"]["alertDisplayName"]
             _log.info("alert", rule=self.rule.id.name, alert=alert.id, name=name)

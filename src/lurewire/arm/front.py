@@ -27,6 +27,9 @@ STATUS_OF_CREATION: dict[str, int] = {
 }
 """Types whose clients refuse 201 (azure.md, section E.2); all others answer 201 to the PUT that creates."""
 
+SHOWN_AT_DELETION = frozenset({"microsoft.authorization/roleassignments"})
+"""Types whose DELETE answers with what was deleted, which clients read; that of all others has no body."""
+
 _PROVIDERS = "/providers/"
 _VERBS = (("GET", "read"), ("PUT", "write"), ("PATCH", "write"), ("DELETE", "delete"))
 
@@ -136,8 +139,11 @@ class _Front:
         return JSONResponse(self._shown(target))
 
     async def delete(self, request: Request) -> Response:
-        existed = await self._store.delete(resource_id(_path(request)))
-        return Response(status_code=200 if existed else 204)
+        target = resource_id(_path(request))
+        shown = self._store.shown(target) if target.type.lower() in SHOWN_AT_DELETION else None
+        if not await self._store.delete(target):
+            return Response(status_code=204)
+        return Response(status_code=200) if shown is None else JSONResponse(shown)
 
     def list_of(self, resource_type: str) -> Any:
         async def answer(request: Request) -> Response:

@@ -8,6 +8,7 @@ from lurewire.arm.containers import container_routes
 from lurewire.arm.deployments.routes import deployment_routes
 from lurewire.arm.front import resource_routes
 from lurewire.arm.limits import LIMITS
+from lurewire.arm.metadata import metadata_routes
 from lurewire.arm.wire import control_plane
 from lurewire.core.limits import Limits
 
@@ -30,9 +31,10 @@ def arm_routes(
     base_url: Callable[[], str],
     limits: Limits | None = None,
 ) -> RoomRoutes:
-    """Containers, deployments and every registered resource type: to be called when all types are registered."""
+    """Cloud metadata, containers, deployments and all resource types: to be called when every type is registered."""
     bounds = limits or Limits(LIMITS)
     routes = (
+        *metadata_routes(account.name, base_url),
         *container_routes(store, deployments, account, access, bounds),
         *deployment_routes(deployments, bounds, base_url),
         *resource_routes(store, bounds),

@@ -40,6 +40,7 @@ def deployment_routes(deployments: Deployments, limits: Limits, base_url: Callab
     handlers = _Handlers(deployments, limits, base_url)
     rows = (
         ("GET", _ALL, handlers.list, "read"),
+        ("GET", f"{_ALL}/", handlers.list, "read"),  # as azure-cli and azure-mgmt-resource-deployments ask
         ("GET", _ONE, handlers.show, "read"),
         ("HEAD", _ONE, handlers.exists, "read"),
         ("PUT", _ONE, handlers.put, "write"),

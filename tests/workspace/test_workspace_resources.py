@@ -1,0 +1,147 @@
+"""Workspaces and their tables as ARM resources."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from lurewire.core.errors import WireError
+from lurewire.core.resources import ResourceId
+
+if TYPE_CHECKING:
+    from tests.ingestion.cloud import ARM, COLUMNS, GROUP, LOGS, WORKSPACE, Cloud, columns, table_body
+else:
+    from ingestion.cloud import ARM, COLUMNS, GROUP, LOGS, WORKSPACE, Cloud, columns, table_body
+
+SECOND = WORKSPACE.replace("workspaces/lurewire", "workspaces/second")
+TIME = {"TimeGenerated": "datetime"}
+
+
+def refused(cloud: Cloud, resource_id: str, body: dict[str, Any]) -> WireError:
+    with pytest.raises(WireError) as caught:
+        cloud.put(resource_id, body)
+    assert caught.value.status == 400
+    return caught.value
+
+
+def test_workspace_has_a_customer_id_for_ever(cloud: Cloud) -> None:
+    first = cloud.put(SECOND, {"location": "local", "properties": {"retentionInDays": 90}})["properties"]
+    again = cloud.put(SECOND, {"location": "local", "properties": {"customerId": str(uuid.uuid4())}})["properties"]
+    uuid.UUID(first["customerId"])
+    assert again["customerId"] == first["customerId"]
+    assert again["createdDate"] == first["createdDate"]
+    assert (first["retentionInDays"], again["retentionInDays"]) == (90, 30)
+    assert first["provisioningState"] == "Succeeded"
+    assert first["sku"] == {"name": "PerGB2018"}
+
+
+@pytest.mark.parametrize(
+    ("name", "properties"),
+    [("abc", {}), ("a" * 64, {}), ("-abcd", {}), ("fine", {"retentionInDays": 1}), ("fine", {"retentionInDays": "x"})],
+)
+def test_workspaces_that_azure_refuses(cloud: Cloud, name: str, properties: dict[str, Any]) -> None:
+    body = {"location": "local", "properties": properties}
+    assert refused(cloud, SECOND.replace("second", name), body).code == "InvalidParameter"
+
+
+def test_workspaces_do_not_see_each_other(cloud: Cloud) -> None:
+    other_id = cloud.put(SECOND, {"location": "local", "properties": {}})["properties"]["customerId"]
+    cloud.table("Secret_CL", TIME | {"text": "string"})
+
+    async def fill() -> None:
+        workspace = cloud.workspace()
+        await workspace.until_loaded(await workspace.append("Secret_CL", [{"text": "hidden"}], key="s"))
+
+    cloud.run(fill())
+    token = cloud.token("reader of the second", ("Log Analytics Reader", SECOND), resource=LOGS)
+
+    def ask(workspace_id: str, query: str) -> requests.Response:
+        url = f"{cloud.url()}/v1/workspaces/{workspace_id}/query"
+        headers = {"Authorization": f"Bearer {token}"}
+        return requests.post(url, json={"query": query}, headers=headers, verify=cloud.ca, timeout=30)
+
+    assert ask(cloud.workspace().customer_id, "Secret_CL").status_code == 403
+    unknown = ask(other_id, "Secret_CL")
+    assert unknown.status_code == 400
+    assert "Secret_CL" in unknown.json()["error"]["innererror"]["innererror"]["message"]
+    assert ask(other_id, "SecurityAlert | count").json()["tables"][0]["rows"] == [[0]]
+
+
+def test_deleted_workspace_is_gone_with_its_data(cloud: Cloud) -> None:
+    third = SECOND.replace("second", "third")
+    body = cloud.put(third, {"location": "local", "properties": {}})
+    cloud.put(f"{third}/tables/T_CL", table_body("T_CL", TIME))
+    folder = cloud.folder / "workspaces" / body["properties"]["customerId"]
+    assert folder.is_dir()
+    assert cloud.run(cloud.store.delete(ResourceId.parse(third)))
+    assert not folder.exists()
+    again = cloud.put(third, {"location": "local", "properties": {}})
+    assert again["properties"]["customerId"] != body["properties"]["customerId"]
+
+
+def test_table_as_azure_shows_it(cloud: Cloud) -> None:
+    url = f"{cloud.url()}{WORKSPACE}/tables/Shown_CL?api-version=2022-10-01"
+    token = cloud.token("contributor", ("Contributor", GROUP), resource=ARM)
+    headers = {"Authorization": f"Bearer {token}"}
+    body = table_body("Shown_CL", COLUMNS)
+    body["properties"] |= {"plan": "Analytics", "retentionInDays": 30, "totalRetentionInDays": 60}
+    for _ in range(2):
+        answer = requests.put(url, json=body, headers=headers, verify=cloud.ca, timeout=30)
+        assert answer.status_code == 200, "clients of this type refuse 201"
+    shown = requests.get(url, headers=headers, verify=cloud.ca, timeout=30).json()["properties"]
+    assert (shown["plan"], shown["retentionInDays"], shown["totalRetentionInDays"]) == ("Analytics", 30, 60)
+    assert (shown["archiveRetentionInDays"], shown["provisioningState"]) == (30, "Succeeded")
+    schema = shown["schema"]
+    assert schema["columns"] == columns(COLUMNS | {"TimeGenerated": "dateTime", "at": "dateTime"})
+    assert [c["name"] for c in schema["standardColumns"]] == ["TenantId", "TimeGenerated", "Type", "_ResourceId"]
+    assert (schema["tableType"], schema["tableSubType"]) == ("CustomLog", "DataCollectionRuleBased")
+
+
+def test_table_grows_and_its_types_stay(cloud: Cloud) -> None:
+    cloud.table("Grow_CL", TIME | {"a": "int"})
+    cloud.table("Grow_CL", TIME | {"a": "int", "b": "string"})
+    assert [c.name for c in cloud.run(cloud.workspace().query("Grow_CL")).columns][2:4] == ["a", "b"]
+    error = refused(cloud, f"{WORKSPACE}/tables/Grow_CL", table_body("Grow_CL", TIME | {"a": "string"}))
+    assert error.message == "properties.schema.columns: column 'a' of 'Grow_CL' is int; it cannot become string"
+    assert cloud.run(cloud.store.delete(ResourceId.parse(f"{WORKSPACE}/tables/Grow_CL")))
+    cloud.table("Grow_CL", TIME | {"a": "string"})
+    assert cloud.query("Grow_CL | count") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "words"),
+    [
+        ("Events", table_body("Events", TIME), "ends with _CL"),
+        ("1st_CL", table_body("1st_CL", TIME), "starts with a letter"),
+        ("T'; drop table t1;--_CL", table_body("x", TIME), "letters, digits"),
+        ("T_CL", {"properties": {}}, "schema.columns is required"),
+        ("T_CL", {"properties": []}, "properties is an object"),
+        ("T_CL", table_body("U_CL", TIME), "is not the table's name"),
+        ("T_CL", table_body("T_CL", {"x": "string"}), "'TimeGenerated' with type datetime"),
+        ("T_CL", table_body("T_CL", {"TimeGenerated": "string"}), "'TimeGenerated' with type datetime"),
+        ("T_CL", table_body("T_CL", TIME | {"Type": "string"}), "'Type' is reserved"),
+        ("T_CL", table_body("T_CL", TIME | {"_x": "string"}), "starts with a letter"),
+        ("T_CL", table_body("T_CL", TIME | {"a" * 46: "string"}), "45 letters"),
+        ("T_CL", table_body("T_CL", TIME | {'a"; drop table t1': "string"}), "letters, digits"),
+        ("T_CL", table_body("T_CL", TIME | {"a": "timespan"}), "no type of a column"),
+        ("T_CL", table_body("T_CL", TIME | {f"c{i}": "int" for i in range(500)}), "at most 500"),
+        ("T_CL", {"properties": {"schema": {"columns": [*columns(TIME), *columns(TIME)]}}}, "declared twice"),
+        ("T_CL", {"properties": {"schema": {"columns": ["TimeGenerated"]}}}, "with a name and a type"),
+        ("T_CL", {"properties": {"plan": "Basic"}}, "plan 'Basic'"),
+        ("T_CL", table_body("T_CL", TIME) | {"properties": {"retentionInDays": 1}}, "retentionInDays"),
+        ("SecurityAlert", table_body("SecurityAlert", {"Mine": "string"}), "no column 'Mine'"),
+    ],
+)
+def test_tables_that_azure_refuses(cloud: Cloud, name: str, body: dict[str, Any], words: str) -> None:
+    assert words in refused(cloud, f"{WORKSPACE}/tables/{name}", body).message
+
+
+def test_table_of_azure_keeps_its_schema(cloud: Cloud) -> None:
+    stored = cloud.put(f"{WORKSPACE}/tables/SecurityAlert", {"properties": {"retentionInDays": 180}})
+    assert stored["properties"]["retentionInDays"] == 180
+    schema = stored["properties"]["schema"]
+    assert (schema["tableType"], schema["columns"]) == ("Microsoft", [])
+    assert "AlertName" in [c["name"] for c in schema["standardColumns"]]
