@@ -40,6 +40,11 @@ soak: install ## the full crash, fuzz and storm numbers
 	  tests/soak tests/e2e/test_crash.py tests/kql/test_robust.py tests/kql/test_lexer.py tests/workspace/test_workspace_crash.py \
 	  tests/sensor/test_sensor_process.py tests/playbooks/test_resume.py
 
+$(CLIENTS)/.installed: requirements/clients.txt
+	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/clients.txt
+	touch $@
+
 clients: install $(CLIENTS)/.installed ## SDKs and command-line tools that are too large for `make test`
 	$(BIN)/python -m pytest -m cli tests/clients
 

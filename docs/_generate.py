@@ -95,7 +95,7 @@ proxy_from = ["10.0.0.0/8"]
 "ipinsights.io" = "ipintel"
 
 [limits]
-query_rows = 10000
+"workspace.query_rows" = 10000
 ```
 """
 

@@ -58,6 +58,9 @@ def test_the_sequence_of_azure_cli(server: Server, owner: str) -> None:
     single = server.call("GET", f"{GROUP}/deployments/d9/operations/{operations[0]['operationId']}", owner)
     assert single.json() == operations[0]
     assert server.call("HEAD", one, owner).status_code == 204
+    listed = server.call("GET", f"{DEPLOYMENTS}/", owner).json()["value"]  # with the slash that clients send
+    assert listed == server.call("GET", DEPLOYMENTS, owner).json()["value"]
+    assert "d9" in [deployment["name"] for deployment in listed]
     assert "d9" in [d["name"] for d in server.call("GET", DEPLOYMENTS, owner).json()["value"]]
     assert server.call("PUT", one, owner, data=CLI_BODY.encode()).status_code == 200
     assert server.call("DELETE", one, owner).status_code == 204

@@ -57,6 +57,38 @@ def test_a_resource_is_created_shown_listed_updated_and_deleted(server: Server, 
     assert path.lower() in server.house.widgets.deleted
 
 
+def test_cloud_metadata_names_the_host_that_was_asked(server: Server) -> None:
+    port = server.house.port
+    for host in (f"127.0.0.1:{port}", f"localhost:{port}", "lurewire.example", "[::1]"):
+        cloud = server.call("GET", "/metadata/endpoints?api-version=2022-09-01", headers={"Host": host}).json()
+        addresses = {
+            cloud["resourceManager"],
+            cloud["authentication"]["loginEndpoint"],
+            cloud["logAnalyticsResourceId"],
+        }
+        assert addresses == {f"https://{host}"}
+        suffix = f"vault.localhost:{port}" if host.endswith(f":{port}") else "vault.localhost"
+        assert cloud["suffixes"]["keyVaultDns"] == suffix
+    # azure-cli asks for tokens for the first of these.
+    assert cloud["authentication"]["audiences"][0] == "https://management.core.windows.net/"
+    [only] = server.call("GET", "/metadata/endpoints?api-version=2019-05-01", headers={"Host": host}).json()
+    assert only == cloud
+    assert server.call("GET", "/metadata/endpoints?api-version=x", headers={"Host": "a:99999"}).status_code == 200
+    assert error(server.call("GET", "/metadata/endpoints", bare=True)) == (400, "MissingApiVersionParameter")
+
+
+def test_a_deleted_role_assignment_is_shown_once_more(server: Server, owner: str) -> None:
+    role = f"{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7"
+    path = f"{GROUP}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"
+    properties = {"roleDefinitionId": role, "principalId": str(uuid.uuid4()), "principalType": "ServicePrincipal"}
+    made = server.call("PUT", path, owner, json={"properties": properties})
+    assert made.status_code == 201
+    deleted = server.call("DELETE", path, owner)
+    assert (deleted.status_code, deleted.json()) == (200, made.json())
+    again = server.call("DELETE", path, owner)
+    assert (again.status_code, again.content) == (204, b"")
+
+
 def test_hidden_values_reach_the_room_and_nobody_else(server: Server, owner: str) -> None:
     secret, typed = "correct horse", "battery staple"
     inputs = {"a": {"type": "SecureString", "value": typed}, "b": {"type": "String", "value": "shown"}}

@@ -134,7 +134,7 @@ class Rig:
     async def listed(self, resource_id: str, **parameters: str) -> list[dict[str, Any]]:
         """All members of a list, page by page."""
         found: list[dict[str, Any]] = []
-        answer = await self.arm("GET", resource_id, **parameters)
+        answer = await self.arm("GET", resource_id, app=None, **parameters)
         while True:
             assert answer.status == 200, answer.body
             found += answer.json()["value"]
@@ -212,9 +212,7 @@ class Rig:
     async def comments(self, incident: dict[str, Any]) -> list[str]:
         return [one["properties"]["message"] for one in await self.listed(f"{incident['id']}/comments")]
 
-    async def until(
-        self, condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 60.0
-    ) -> None:
+    async def until(self, condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 60.0) -> None:
         end = time.perf_counter() + seconds
         while not await condition():
             assert time.perf_counter() < end, f"waited {seconds:g} s in vain for {what}"
@@ -249,3 +247,4 @@ async def running_rig(folder: Path, limits: Mapping[str, int] | None = None) -> 
             yield rig
     finally:
         await supervisor.stop()
+    assert "graceful shutdown exceeded" not in (folder / "core.log").read_text(), "an idle client held up the stop"

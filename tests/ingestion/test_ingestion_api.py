@@ -199,12 +199,19 @@ def test_bodies_that_are_no_array_of_objects(cloud: Cloud, rule: str, token: str
         gzip.compress(b'[{"name":"bad"}]') + b"garbage",
         zlib.compress(b'[{"name":"bad"}]'),
         gzip.compress(b""),
+        gzip.compress(b"") * 40_000,
     ],
 )
 def test_broken_gzip(cloud: Cloud, rule: str, token: str, packed: bytes) -> None:
     answer = cloud.post(rule, STREAM, token, packed, Content_Encoding="gzip")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "InvalidPayload")
     assert stored(cloud, "bad") == []
+
+
+def test_gzip_of_several_members(cloud: Cloud, rule: str, token: str) -> None:
+    packed = gzip.compress(b'[{"name":') + gzip.compress(b'"members"}]')
+    assert cloud.post(rule, STREAM, token, packed, Content_Encoding="gzip").status_code == 204
+    assert len(stored(cloud, "members")) == 1
 
 
 def test_gzip_bomb_is_refused_unread(cloud: Cloud, rule: str, token: str) -> None:

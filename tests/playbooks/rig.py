@@ -127,6 +127,7 @@ class Incident:
         self.comments: dict[str, str] = {}
         self.updates: dict[str, dict[str, Any]] = {}
         self.refuse: Exception | None = None
+        self.refusals: list[Exception] = []
 
     async def get(self, principal: Principal, incident_id: str) -> dict[str, Any]:
         return {"id": incident_id}
@@ -134,6 +135,8 @@ class Incident:
     async def add_comment(
         self, principal: Principal, incident_id: str, message: str, *, comment_id: str
     ) -> dict[str, Any]:
+        if self.refusals:
+            raise self.refusals.pop()
         if self.refuse is not None:
             raise self.refuse
         self.comments.setdefault(comment_id, message)

@@ -192,7 +192,7 @@ async def test_runs_that_wait_for_their_turn_survive(tmp_path: Path, web: Web) -
 async def test_kill_at_any_point(tmp_path: Path, web: Web, seed: int) -> None:
     chance = random.Random(seed)
     numbers: dict[str, int] = {}
-    kill_at = sorted(chance.sample(range(1, 12), 2))
+    kill_at = sorted(chance.sample(range(1, 8), 2))
     killed: list[int] = []
     child: asyncio.subprocess.Process | None = None
 

@@ -171,7 +171,7 @@ async def test_dropped_table_is_gone_with_what_still_comes(workspace: Workspace)
     assert await ask(workspace, "T_CL | project n") == [("",)], "a number does not fit the new column: null"
 
 
-async def test_built_in_tables_are_there_on_first_use(workspace: Workspace) -> None:
+async def test_built_in_tables_are_there_on_first_use(workspace: Workspace, clock: ManualClock) -> None:
     assert await ask(workspace, "SecurityIncident | count") == [(0,)]
     row = {
         "SystemAlertId": "a1",
@@ -186,6 +186,10 @@ async def test_built_in_tables_are_there_on_first_use(workspace: Workspace) -> N
     assert await ask(workspace, query) == [
         ("a1", '[{"Type":"ip"}]', 0.5, 639309420001234567, False, "SecurityAlert", "")
     ]
+    commit = await workspace.append("SecurityAlert", [{"AlertName": "half \ud800", "StartTime": clock.now()}], key="a2")
+    await workspace.until_loaded(commit)
+    query = "SecurityAlert | where AlertName startswith 'half' | project AlertName, StartTime"
+    assert await ask(workspace, query) == [("half \ufffd", 639309456000000000)]
     with pytest.raises(UnknownTable):
         await workspace.append("NoTable", [{}], key="x")
     with pytest.raises(KeyError, match="NoColumn"):

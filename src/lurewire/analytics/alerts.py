@@ -208,6 +208,7 @@ def _as_row(rule: Rule, base: dict[str, Any], found: Sequence[Entity]) -> dict[s
         "Description": base["description"],
         "ProviderName": base["providerName"],
         "VendorName": base["vendorName"],
+        "SourceSystem": "Detection",
         "VendorOriginalId": base["systemAlertId"],
         "SystemAlertId": base["systemAlertId"],
         "AlertType": base["alertType"],

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lurewire.app.bootstrap import VAULT, SolutionFailed
 from lurewire.app.build import Core, UnknownLimit
@@ -43,6 +44,16 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A client with an idle connection in its pool does not answer the end of TLS: nothing is owed to it, and to
+        # wait for it would make every stop a slow one.
+        for connection in list(self.server_state.connections):
+            assert isinstance(connection, HttpToolsProtocol)
+            idle = connection.cycle is None or connection.cycle.response_complete
+            if idle and not connection.transport.get_write_buffer_size():
+                connection.transport.abort()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

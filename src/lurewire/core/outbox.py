@@ -165,7 +165,13 @@ class Outbox:
         # A topic without a free slot needs no alarm: the next handler that ends wakes the dispatcher.
         topics = [t for t, s in self._subscriptions.items() if len(s.in_flight) < s.concurrency]
         next_due = self._db.read(lambda c: c.execute(_next_due, {"now": now, "topics": topics}).scalar())
-        sleeper = asyncio.create_task(self._clock.sleep(next_due - now if next_due else 3600.0))
+
+        async def alarm() -> None:
+            # The time left is read where it is slept: a clock that was moved in between is not missed.
+            due = next_due if next_due else now + 3600.0
+            await self._clock.sleep(due - self._clock.now().timestamp())
+
+        sleeper = asyncio.create_task(alarm())
         waker = asyncio.create_task(self._wake.wait())
         try:
             await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)

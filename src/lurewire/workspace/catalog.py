@@ -6,11 +6,13 @@ statement. The catalogue is a table of the same DuckDB file: it changes in one t
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import msgspec
 
 from lurewire.kql import Column, KqlType, Table
@@ -18,7 +20,7 @@ from lurewire.workspace.schemas import builtin_names, builtin_schema
 from lurewire.workspace.storage import HIDDEN_SQL, STORAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lurewire.workspace.engine import Engine
 
@@ -75,7 +77,6 @@ class Plan:
 
     statements: tuple[str, ...]
     table: StoredTable
-    new: bool
 
 
 class Tables:
@@ -135,19 +136,20 @@ class Tables:
             cursor = self._engine.cursor()
             try:
                 plan = self._plan_new(cursor, name, columns)
-                self.run(cursor, plan)
+                self._run(cursor, plan)
             finally:
                 cursor.close()
-            self.adopt(plan)
             return plan.table
 
     def plan_columns(self, name: str, columns: Sequence[Column]) -> Plan:
         """The change that gives an existing table exactly `columns` beside its standard ones.
 
         A column that is not named any more leaves the catalogue and keeps its space; new ones are added without a
-        rewrite. Raises `SchemaConflict` for another type of a column, `KeyError` for an unknown table.
+        rewrite. Raises `SchemaConflict` for another type of a column, or where the table is not there.
         """
-        table = self._tables[name]
+        table = self._tables.get(name)
+        if table is None:
+            raise SchemaConflict(f"there is no table '{name[:80]}'")
         wanted = _own(columns)
         statements, kept, width = [], {}, table.width
         for column in wanted:
@@ -162,39 +164,36 @@ class Tables:
             kept[column.name] = existing
         standard = {c.name: c for c in table.columns if c.name in (*LEADING, *TRAILING)}
         stored = StoredTable(name, table.relation, _in_order(kept | standard), width)
-        return Plan(tuple(statements), stored, new=False)
+        return Plan(tuple(statements), stored)
 
-    def run(self, cursor: Any, plan: Plan) -> None:
-        """Run a plan in one transaction on the caller's thread; `adopt` it afterwards."""
+    def change(self, cursor: Any, name: str, columns: Sequence[Column]) -> StoredTable:
+        """Carry out `plan_columns`; on the loader's thread, so that no load meets half of it."""
+        plan = self.plan_columns(name, columns)
+        if plan.table != self._tables[name]:
+            self._run(cursor, plan)
+        return plan.table
+
+    def drop(self, cursor: Any, name: str) -> None:
+        """Drop a table with its rows, on the loader's thread; nothing happens where there is none."""
+        table = self._tables.get(name)
+        if table is None:
+            return
+        with _transaction(cursor):
+            cursor.execute("delete from lw.tables where relation = ?", [table.relation])
+            cursor.execute(f"drop table {table.relation}")
+        with self._lock:
+            del self._tables[name], self._kql[name]
+            self.version += 1
+
+    def _run(self, cursor: Any, plan: Plan) -> None:
+        """Run a plan in one transaction, then show the table as it made it."""
         document = msgspec.json.encode(plan.table).decode()
-        cursor.execute("begin")
-        try:
+        with _transaction(cursor):
             for statement in plan.statements:
                 cursor.execute(statement)
             cursor.execute("delete from lw.tables where relation = ?", [plan.table.relation])
             cursor.execute("insert into lw.tables values (?, ?, ?)", [plan.table.relation, plan.table.name, document])
-            cursor.execute("commit")
-        except BaseException:
-            cursor.execute("rollback")
-            raise
-
-    def adopt(self, plan: Plan) -> None:
-        """Show the table as the plan made it."""
-        with self._lock:
-            self._remember(plan.table)
-
-    def drop(self, cursor: Any, name: str) -> None:
-        """Drop a table with its rows; nothing happens where there is none."""
-        with self._lock:
-            table = self._tables.pop(name, None)
-            self._kql.pop(name, None)
-            self.version += 1
-        if table is None:
-            return
-        cursor.execute("begin")
-        cursor.execute("delete from lw.tables where relation = ?", [table.relation])
-        cursor.execute(f"drop table {table.relation}")
-        cursor.execute("commit")
+        self._remember(plan.table)
 
     def _plan_new(self, cursor: Any, name: str, columns: Sequence[Column]) -> Plan:
         if not _NAME.fullmatch(name):
@@ -209,13 +208,25 @@ class Tables:
         table = StoredTable(name, relation, _in_order(stored), len(own))
         parts = [_definition(c) for c in table.columns if not c.constant]
         parts += [_constant(c, constants[c.name]) for c in table.columns if c.constant]
-        return Plan((f"create table {relation}({', '.join(parts)}, {HIDDEN_SQL})",), table, new=True)
+        return Plan((f"create table {relation}({', '.join(parts)}, {HIDDEN_SQL})",), table)
 
     def _remember(self, table: StoredTable) -> None:
         with self._lock:
             self._kql[table.name] = table.for_kql()
             self._tables[table.name] = table
             self.version += 1
+
+
+@contextlib.contextmanager
+def _transaction(cursor: Any) -> Iterator[None]:
+    cursor.execute("begin")
+    try:
+        yield
+        cursor.execute("commit")
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):  # the first error tells more
+            cursor.execute("rollback")
+        raise
 
 
 def _own(columns: Sequence[Column]) -> list[Column]:

@@ -19,7 +19,6 @@ SEGMENT_HEAD = struct.Struct("<4sIQ")
 FRAME_HEAD = struct.Struct("<4sIQqHHI")
 SEGMENT_MAGIC = b"LWS1"
 FRAME_MAGIC = b"LWF1"
-MAX_HEADER = 0xFFFF
 
 _COVERED_FROM = 8  # the crc covers what follows magic and crc
 

@@ -6,6 +6,7 @@ Everything here runs on the event loop except where a method says which thread c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from lurewire.kql import ticks_from_datetime
 from lurewire.workspace.journal import Entry, Journal, JournalError
 from lurewire.workspace.loader import Load, Loaded, Loader
 from lurewire.workspace.repeats import Key, Repeats, Span
-from lurewire.workspace.streams import Stream, StreamDefinition
+from lurewire.workspace.streams import MAX_ROWS, Stream, StreamDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -132,8 +133,10 @@ class Intake:
     async def submit(self, stream: Stream, body: bytes, rows: pa.Table, *, gzip: bool, key: Key | None) -> Receipt:
         """Store rows durably; they are loaded soon after. `rows` is what the stream's decoder made of `body`.
 
-        Raises `Overloaded`, `JournalError`.
+        Raises `Overloaded`, `JournalError`, and `ValueError` for more than `MAX_ROWS` rows.
         """
+        if rows.num_rows > MAX_ROWS:
+            raise ValueError(f"{rows.num_rows} rows are too many for one commit")
         if key is not None:
             commit = self._repeats[key.span].find(key.high, key.low)
             if commit is not None:
@@ -216,8 +219,9 @@ class Intake:
     # from other threads to the loop and on it
 
     def _on_loop(self, call: Callable[..., None], *arguments: Any) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(call, *arguments)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+                self._loop.call_soon_threadsafe(call, *arguments)
 
     def _acknowledge(self, tickets: list[_Ticket]) -> None:
         for ticket in tickets:

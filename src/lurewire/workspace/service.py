@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,7 @@ class Workspace:
             for name in row:
                 if name not in known:
                     raise KeyError(f"table '{table}' has no column '{name}'")
-        body = msgspec.json.encode(rows)
+        body = _encode(rows)
         decoded = stream.decoder.decode(body)
         receipt = await self._intake.submit(
             stream, body, decoded, gzip=False, key=make_key(Span.ROOM, "append", table, key)
@@ -162,16 +163,20 @@ class Workspace:
 
         Raises `SchemaConflict`.
         """
-        table = await asyncio.to_thread(self.tables.create, name, columns)
-        plan = self.tables.plan_columns(name, columns)
-        if plan.table != table:
-            await self._intake.run(lambda cursor: self.tables.run(cursor, plan))
-            self.tables.adopt(plan)
-        return plan.table
+        await asyncio.to_thread(self.tables.create, name, columns)
+        table: StoredTable = await self._intake.run(lambda cursor: self.tables.change(cursor, name, columns))
+        return table
 
     async def drop_table(self, name: str) -> None:
         """Drop a table with its rows."""
         await self._intake.run(lambda cursor: self.tables.drop(cursor, name))
+
+
+def _encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    try:
+        return msgspec.json.encode(rows)
+    except UnicodeEncodeError:  # half of a surrogate pair: the decoder makes U+FFFD of it
+        return json.dumps(msgspec.to_builtins(rows)).encode()
 
 
 class Workspaces:

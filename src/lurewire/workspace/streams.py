@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 SOURCE = "source"
 """The name of the incoming rows in a transform; alone, it is the transform that changes nothing."""
 
-_ORDINALS_PER_FLOW = 1 << 20
-MAX_ROWS = _ORDINALS_PER_FLOW
-"""Records of one body; the ordinals of its flows stay apart."""
-MAX_FLOWS = 1 << 10
+MAX_ROWS = 1 << 25
+"""Records of one body: the ordinals of its flows stay apart and fit their column."""
+MAX_FLOWS = 63
 
 
 class StreamColumn(msgspec.Struct, frozen=True):
@@ -96,16 +95,21 @@ class Flow:
             if value is not None:
                 names.append(column.sql)
                 values.append(value)
-        offset = f" + {self._index * _ORDINALS_PER_FLOW}" if self._index else ""
+        offset = f" + {self._index * MAX_ROWS}" if self._index else ""
         names += HIDDEN
         values += ["o._commit", f"o._ordinal{offset}", "o._received"]
         return f"insert into {target.relation}({', '.join(names)}) select {', '.join(values)} from ({self._rows}) o"  # noqa: S608 - generated names only
 
 
 class Stream:
-    """A stream that is ready: decodes bodies, loads rows. Raises the KQL room's `KqlError`."""
+    """A stream that is ready: decodes bodies, loads rows.
+
+    Raises the KQL room's `KqlError`, and `ValueError` for more than `MAX_FLOWS` flows.
+    """
 
     def __init__(self, definition: StreamDefinition) -> None:
+        if len(definition.flows) > MAX_FLOWS:
+            raise ValueError(f"a stream has at most {MAX_FLOWS} flows")
         self.definition = definition
         self.id = definition.id
         columns = [Column(c.name, c.type) for c in definition.columns]

@@ -1,5 +1,7 @@
 """The Microsoft Sentinel connector (`azuresentinel`).
 
+A comment's HTML goes on exactly as the playbook made it, with whatever a looked-up value brought in, as in Azure: text
+is escaped, or HTML sanitised, by what shows it.
 Source: https://learn.microsoft.com/connectors/azuresentinel/
 """
 

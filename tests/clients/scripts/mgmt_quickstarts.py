@@ -1,0 +1,251 @@
+"""The quick-starts of the azure-mgmt-* packages, in the clients' environment: `mgmt_quickstarts.py NAME`.
+
+Takes where to go from the variables of `lurewire env` and `lurewire app create`, and prints one JSON object: what the
+SDKs' objects showed. Bodies are dictionaries, which every generation of these packages takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import HttpResponseError
+from azure.identity import ClientSecretCredential
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+URL = os.environ["LUREWIRE_URL"]
+SUBSCRIPTION = os.environ["AZURE_SUBSCRIPTION_ID"]
+GROUP = os.environ["LUREWIRE_RESOURCE_GROUP"]
+WORKSPACE = os.environ["LUREWIRE_WORKSPACE"]
+PLACE: dict[str, Any] = {"base_url": URL, "credential_scopes": ["https://management.azure.com/.default"]}
+GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}"
+WORKSPACE_ID = f"{GROUP_ID}/providers/Microsoft.OperationalInsights/workspaces/{WORKSPACE}"
+RULE = {
+    "location": "local",
+    "properties": {
+        "streamDeclarations": {
+            "Custom-TrapEye_Threats_CL": {
+                "columns": [{"name": "when", "type": "datetime"}, {"name": "source_ip", "type": "string"}]
+            }
+        },
+        "destinations": {"logAnalytics": [{"name": "workspace", "workspaceResourceId": WORKSPACE_ID}]},
+        "dataFlows": [
+            {
+                "streams": ["Custom-TrapEye_Threats_CL"],
+                "destinations": ["workspace"],
+                "transformKql": "source | project TimeGenerated = when, source_ip",
+                "outputStream": "Custom-TrapEye_Threats_CL",
+            }
+        ],
+    },
+}
+TEMPLATE = {
+    "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+    "contentVersion": "1.0.0.0",
+    "parameters": {"name": {"type": "string"}},
+    "resources": [
+        {
+            "type": "Microsoft.Insights/dataCollectionEndpoints",
+            "apiVersion": "2023-03-11",
+            "name": "[parameters('name')]",
+            "location": "[resourceGroup().location]",
+            "properties": {},
+        }
+    ],
+    "outputs": {
+        "endpoint": {
+            "type": "string",
+            "value": (
+                "[reference(resourceId('Microsoft.Insights/dataCollectionEndpoints', parameters('name')), "
+                "'2023-03-11').logsIngestion.endpoint]"
+            ),
+        }
+    },
+}
+
+
+def credential() -> ClientSecretCredential:
+    """The app's, by its secret."""
+    return ClientSecretCredential(
+        os.environ["AZURE_TENANT_ID"],
+        os.environ["AZURE_CLIENT_ID"],
+        os.environ["AZURE_CLIENT_SECRET"],
+        authority=URL,
+        disable_instance_discovery=True,
+    )
+
+
+def refusal(call: Callable[[], Any]) -> list[Any]:
+    """The exception's class, status and code that `call` raises."""
+    try:
+        call()
+    except HttpResponseError as error:
+        return [type(error).__name__, error.status_code, error.error.code if error.error else None]
+    return []
+
+
+def subscriptions() -> dict[str, Any]:
+    """azure-mgmt-resource-subscriptions."""
+    from azure.mgmt.resource.subscriptions import SubscriptionClient  # type: ignore[import-untyped]
+
+    with SubscriptionClient(credential(), **PLACE) as client:
+        return {
+            "subscriptions": [[one.subscription_id, one.state] for one in client.subscriptions.list()],
+            "name": client.subscriptions.get(SUBSCRIPTION).display_name,
+            "tenants": [one.tenant_id for one in client.tenants.list()],
+        }
+
+
+def resources() -> dict[str, Any]:
+    """azure-mgmt-resource."""
+    from azure.mgmt.resource.resources import (  # type: ignore[import-untyped]
+        ResourceManagementClient,
+    )
+
+    with ResourceManagementClient(credential(), SUBSCRIPTION, **PLACE) as client:
+        groups = client.resource_groups
+        made = groups.create_or_update("quickstart", {"location": "local", "tags": {"team": "blue"}})
+        seen = {
+            "made": [made.name, made.location, made.tags, made.properties.provisioning_state],
+            "listed": sorted(group.name for group in groups.list()),
+            "patched": groups.update("quickstart", {"tags": {"team": "red"}}).tags,
+            "exists": groups.check_existence("quickstart"),
+            "provider": client.providers.get("Microsoft.Insights").registration_state,
+            "registered": client.providers.register("Microsoft.OperationalInsights").registration_state,
+        }
+        groups.begin_delete("quickstart").result()
+        return seen | {
+            "deleted": groups.check_existence("quickstart"),
+            "gone": refusal(lambda: groups.get("quickstart")),
+        }
+
+
+def deployments() -> dict[str, Any]:
+    """azure-mgmt-resource-deployments."""
+    from azure.mgmt.resource.deployments import DeploymentsMgmtClient  # type: ignore[import-untyped]
+
+    def body(template: dict[str, Any]) -> dict[str, Any]:
+        parameters = {"name": {"value": "quickstart-dce"}}
+        return {"properties": {"mode": "Incremental", "template": template, "parameters": parameters}}
+
+    broken = TEMPLATE | {"parameters": {}}
+    with DeploymentsMgmtClient(credential(), SUBSCRIPTION, **PLACE, polling_interval=0) as client:
+        calls = client.deployments
+        valid = calls.begin_validate(GROUP, "quickstart", body(TEMPLATE)).result()
+        invalid = refusal(lambda: calls.begin_validate(GROUP, "quickstart", body(broken)).result())
+        before = calls.check_existence(GROUP, "quickstart")
+        made = calls.begin_create_or_update(GROUP, "quickstart", body(TEMPLATE)).result()
+        shown = calls.get(GROUP, "quickstart")
+        operations = [
+            [one.properties.provisioning_operation, one.properties.provisioning_state, one.properties.status_code]
+            for one in client.deployment_operations.list(GROUP, "quickstart")
+        ]
+        seen = {
+            "valid": valid.properties.provisioning_state,
+            "invalid": invalid,
+            "before": before,
+            "made": [made.properties.provisioning_state, made.properties.outputs],
+            "same": made.properties.correlation_id == shown.properties.correlation_id,
+            "resources": [one.id for one in shown.properties.output_resources],
+            "operations": operations,
+            "listed": "quickstart" in [one.name for one in calls.list_by_resource_group(GROUP)],
+        }
+        calls.begin_delete(GROUP, "quickstart").result()
+        return seen | {"gone": refusal(lambda: calls.get(GROUP, "quickstart"))}
+
+
+def monitor() -> dict[str, Any]:
+    """azure-mgmt-monitor: data collection endpoints and rules."""
+    from azure.mgmt.monitor import MonitorManagementClient  # type: ignore[import-untyped]
+
+    wrong = json.loads(json.dumps(RULE).replace("project TimeGenerated = when", "project when"))
+    with MonitorManagementClient(credential(), SUBSCRIPTION, **PLACE) as client:
+        endpoints, rules = client.data_collection_endpoints, client.data_collection_rules
+        endpoint = endpoints.create(GROUP, "sdk-dce", {"location": "local", "properties": {}})
+        made = rules.create(GROUP, "sdk-dcr", RULE)
+        shown = rules.get(GROUP, "sdk-dcr")
+        seen = {
+            "endpoint": [endpoint.immutable_id, endpoint.logs_ingestion.endpoint, endpoint.provisioning_state],
+            "made": [made.immutable_id, made.provisioning_state],
+            "shown": [shown.immutable_id, shown.data_flows[0].transform_kql],
+            "destination": shown.destinations.log_analytics[0].workspace_resource_id,
+            "listed": sorted(one.name for one in rules.list_by_resource_group(GROUP)),
+            "subscription": sorted(one.name for one in rules.list_by_subscription()),
+            "again": rules.create(GROUP, "sdk-dcr", RULE).immutable_id,
+            "tags": rules.update(GROUP, "sdk-dcr", {"tags": {"team": "blue"}}).tags,
+            "wrong": refusal(lambda: rules.create(GROUP, "sdk-wrong", wrong)),
+        }
+        rules.delete(GROUP, "sdk-dcr")
+        endpoints.delete(GROUP, "sdk-dce")
+        return seen | {"gone": refusal(lambda: rules.get(GROUP, "sdk-dcr"))}
+
+
+def loganalytics() -> dict[str, Any]:
+    """azure-mgmt-loganalytics: workspaces and tables."""
+    from azure.mgmt.loganalytics import LogAnalyticsManagementClient  # type: ignore[import-untyped]
+
+    columns = [{"name": "TimeGenerated", "type": "datetime"}, {"name": "text", "type": "string"}]
+    table = {"properties": {"schema": {"name": "Sdk_CL", "columns": columns}, "retentionInDays": 45}}
+    with LogAnalyticsManagementClient(credential(), SUBSCRIPTION, **PLACE) as client:
+        workspaces, tables = client.workspaces, client.tables
+        body = {"location": "local", "properties": {"sku": {"name": "PerGB2018"}, "retentionInDays": 60}}
+        made = workspaces.begin_create_or_update(GROUP, "sdk-workspace", body).result()
+        created = tables.begin_create_or_update(GROUP, "sdk-workspace", "Sdk_CL", table).result()
+        shown = tables.get(GROUP, "sdk-workspace", "Sdk_CL")
+        seen = {
+            "made": [made.provisioning_state, made.retention_in_days, made.sku.name],
+            "customer": made.customer_id == workspaces.get(GROUP, "sdk-workspace").customer_id,
+            "listed": sorted(one.name for one in workspaces.list_by_resource_group(GROUP)),
+            "table": [created.name, created.plan, created.retention_in_days, created.provisioning_state],
+            "columns": [[one.name, one.type] for one in shown.schema.columns],
+            "tables": [one.name for one in tables.list_by_workspace(GROUP, "sdk-workspace")],
+            "wrong": refusal(
+                lambda: tables.begin_create_or_update(GROUP, "sdk-workspace", "Sdk", {"properties": {}}).result()
+            ),
+        }
+        tables.begin_delete(GROUP, "sdk-workspace", "Sdk_CL").result()
+        gone = refusal(lambda: tables.get(GROUP, "sdk-workspace", "Sdk_CL"))
+        workspaces.begin_delete(GROUP, "sdk-workspace", force=True).result()
+        return seen | {"gone": [gone, refusal(lambda: workspaces.get(GROUP, "sdk-workspace"))]}
+
+
+def authorization() -> dict[str, Any]:
+    """azure-mgmt-authorization: definitions and assignments of roles."""
+    from azure.mgmt.authorization import AuthorizationManagementClient  # type: ignore[import-untyped]
+
+    with AuthorizationManagementClient(credential(), SUBSCRIPTION, **PLACE) as client:
+        assignments = client.role_assignments
+        [role] = client.role_definitions.list(WORKSPACE_ID, filter="roleName eq 'Log Analytics Reader'")
+        principal = str(uuid.uuid4())
+        properties = {"roleDefinitionId": role.id, "principalId": principal, "principalType": "ServicePrincipal"}
+        name = str(uuid.uuid4())
+        made = assignments.create(WORKSPACE_ID, name, {"properties": properties})
+        again = str(uuid.uuid4())
+        here = assignments.list_for_scope(WORKSPACE_ID, filter="atScope()")
+        whole = assignments.list_for_subscription(filter=f"principalId eq '{principal}'")
+        seen = {
+            "role": [role.name, role.role_name, role.role_type],
+            "made": [made.name == name, made.scope, made.principal_id == principal, made.principal_type],
+            "here": name in [one.name for one in here],
+            "whole": [one.name == name for one in whole],
+            "shown": assignments.get(WORKSPACE_ID, name).role_definition_id == role.id,
+            "twice": refusal(lambda: assignments.create(WORKSPACE_ID, again, {"properties": properties})),
+        }
+        deleted = assignments.delete(WORKSPACE_ID, name)
+        return seen | {
+            "deleted": deleted is not None and deleted.name == name,
+            "no more": assignments.delete(WORKSPACE_ID, name) is None,
+            "gone": refusal(lambda: assignments.get(WORKSPACE_ID, name)),
+        }
+
+
+QUICKSTARTS = (subscriptions, resources, deployments, monitor, loganalytics, authorization)
+
+if __name__ == "__main__":
+    quickstarts = {one.__name__: one for one in QUICKSTARTS}
+    json.dump(quickstarts[sys.argv[1]](), sys.stdout)
