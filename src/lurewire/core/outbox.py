@@ -168,7 +168,7 @@ class Outbox:
 
         async def alarm() -> None:
             # The time left is read where it is slept: a clock that was moved in between is not missed.
-            due = next_due if next_due else now + 3600.0
+            due = next_due or now + 3600.0
             await self._clock.sleep(due - self._clock.now().timestamp())
 
         sleeper = asyncio.create_task(alarm())
