@@ -91,7 +91,7 @@ def refusal(call: Callable[[], Any]) -> list[Any]:
 
 def subscriptions() -> dict[str, Any]:
     """azure-mgmt-resource-subscriptions."""
-    from azure.mgmt.resource.subscriptions import SubscriptionClient  # type: ignore[import-untyped]
+    from azure.mgmt.resource.subscriptions import SubscriptionClient
 
     with SubscriptionClient(credential(), **PLACE) as client:
         return {
@@ -103,7 +103,7 @@ def subscriptions() -> dict[str, Any]:
 
 def resources() -> dict[str, Any]:
     """azure-mgmt-resource."""
-    from azure.mgmt.resource.resources import (  # type: ignore[import-untyped]
+    from azure.mgmt.resource.resources import (
         ResourceManagementClient,
     )
 
@@ -127,7 +127,7 @@ def resources() -> dict[str, Any]:
 
 def deployments() -> dict[str, Any]:
     """azure-mgmt-resource-deployments."""
-    from azure.mgmt.resource.deployments import DeploymentsMgmtClient  # type: ignore[import-untyped]
+    from azure.mgmt.resource.deployments import DeploymentsMgmtClient
 
     def body(template: dict[str, Any]) -> dict[str, Any]:
         parameters = {"name": {"value": "quickstart-dce"}}
@@ -161,7 +161,7 @@ def deployments() -> dict[str, Any]:
 
 def monitor() -> dict[str, Any]:
     """azure-mgmt-monitor: data collection endpoints and rules."""
-    from azure.mgmt.monitor import MonitorManagementClient  # type: ignore[import-untyped]
+    from azure.mgmt.monitor import MonitorManagementClient
 
     wrong = json.loads(json.dumps(RULE).replace("project TimeGenerated = when", "project when"))
     with MonitorManagementClient(credential(), SUBSCRIPTION, **PLACE) as client:
@@ -187,7 +187,7 @@ def monitor() -> dict[str, Any]:
 
 def loganalytics() -> dict[str, Any]:
     """azure-mgmt-loganalytics: workspaces and tables."""
-    from azure.mgmt.loganalytics import LogAnalyticsManagementClient  # type: ignore[import-untyped]
+    from azure.mgmt.loganalytics import LogAnalyticsManagementClient
 
     columns = [{"name": "TimeGenerated", "type": "datetime"}, {"name": "text", "type": "string"}]
     table = {"properties": {"schema": {"name": "Sdk_CL", "columns": columns}, "retentionInDays": 45}}
@@ -216,7 +216,7 @@ def loganalytics() -> dict[str, Any]:
 
 def authorization() -> dict[str, Any]:
     """azure-mgmt-authorization: definitions and assignments of roles."""
-    from azure.mgmt.authorization import AuthorizationManagementClient  # type: ignore[import-untyped]
+    from azure.mgmt.authorization import AuthorizationManagementClient
 
     with AuthorizationManagementClient(credential(), SUBSCRIPTION, **PLACE) as client:
         assignments = client.role_assignments
