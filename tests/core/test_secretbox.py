@@ -45,7 +45,8 @@ def test_only_the_secret_verifies(secret: str, other: str) -> None:
 def test_new_secrets_differ_and_need_no_quoting() -> None:
     secrets = {new_secret() for _ in range(100)}
     assert len(secrets) == 100
-    assert all(len(s) == 43 and s.replace("-", "").replace("_", "").isalnum() for s in secrets)
+    assert all(len(s) == 45 and s.replace("-", "").replace("_", "").isalnum() for s in secrets)
+    assert all(s[0].isalpha() for s in secrets), "a command line would read a leading hyphen as an option"
 
 
 def test_a_private_file_is_private_from_its_first_byte(tmp_path: Path) -> None:

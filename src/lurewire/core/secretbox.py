@@ -35,8 +35,8 @@ class SecretBox:
 
 
 def new_secret() -> str:
-    """A secret of 256 random bits, as text that needs no quoting."""
-    return secrets.token_urlsafe(32)
+    """A secret of 256 random bits, as text that needs no quoting and is never read as an option (`-`)."""
+    return f"lw{secrets.token_urlsafe(32)}"
 
 
 def hash_secret(text: str) -> str:
