@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,21 @@ def test_hostile_text_is_written_out(text: str, stream: io.StringIO) -> None:
     output = stream.getvalue()
     assert output.endswith("\n")
     assert is_inert(output[:-1]), "one line, with nothing in it that a terminal obeys"
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_what_libraries_log_is_written_out_too(text: str, stream: io.StringIO) -> None:
+    logger = logging.getLogger("some.library")
+    logger.info("not heard")
+    try:
+        raise ValueError(text)  # noqa: TRY301 - the traceback is what is logged
+    except ValueError:
+        logger.exception("it said %s", text)
+    first, *trace = stream.getvalue().removesuffix("\n").split("\n")
+    assert "[some.library]" in first
+    assert is_inert(first)
+    assert trace
+    assert all(line.startswith("  ") and is_inert(line) for line in trace)
 
 
 @given(st.text())

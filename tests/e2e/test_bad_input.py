@@ -631,6 +631,39 @@ async def test_a_playbook_whose_lookup_is_refused_fails_and_changes_nothing(rig:
         assert (given["statusCode"], given["body"]["error"]["code"]) == (400, code)
 
 
+async def test_commands_that_are_refused_say_why(rig: Rig) -> None:
+    async with changing(rig):
+        assert (await lurewire(rig, "ipintel", "key", "twice")).returncode == 0
+        for arguments, why in (
+            (("ipintel", "key", "twice"), "named 'twice' is in force already"),
+            (("query", f"{THREATS} |"), "SYN0001"),
+            (("query", "--json", "NoSuchTable"), "NoSuchTable"),
+            (("app", "create", "x", "--role", "Emperor"), "no built-in role 'Emperor'"),
+            (("app", "create", "x", "--role", "Reader", "--scope", "/../etc"), "not a resource id"),
+        ):
+            shown = await lurewire(rig, *arguments)
+            assert (shown.returncode, shown.stdout) == (1, "")
+            assert shown.stderr.startswith("Error: ")
+            assert why in shown.stderr
+            assert "Traceback" not in shown.stderr
+
+
+async def lurewire(rig: Rig, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command on the running instance, in a terminal that shows colours."""
+    code = "import sys; from lurewire.cli import main; sys.argv[0] = 'lurewire'; main()"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LUREWIRE_")}
+    terminal = {"LUREWIRE_FOLDER": str(rig.folder), "FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "200"}
+    return await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        env=clean | terminal,
+        check=False,
+        timeout=60,
+    )
+
+
 # Attackers
 
 
@@ -746,16 +779,9 @@ async def test_escape_sequences_and_mark_up_are_shown_inert(rig: Rig) -> None:
     assert [login["username"] for login in logins] == [ESCAPES] * 3, "kept as they were sent"
     assert page["target"] == script.decode()
     query = f"{INTERACTIONS} | where source_ip == '{source}' | project name = tostring(additional_data.username)"
-    command = [sys.executable, "-c", "from lurewire.cli import main; main()", "query", "--folder", str(rig.folder)]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("LUREWIRE_")} | {
-        "FORCE_COLOR": "1",
-        "TERM": "xterm-256color",
-        "COLUMNS": "200",
-    }
     for option in ((), ("--json",)):
-        shown = await asyncio.to_thread(
-            subprocess.run, [*command, *option, query], capture_output=True, text=True, env=environment, check=True
-        )
+        shown = await lurewire(rig, "query", *option, query)
+        assert shown.returncode == 0, shown.stderr
         plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.stdout) if not option else shown.stdout  # rich's own bold headings
         assert CONTROLS.search(plain) is None
         assert "[31m" not in shown.stdout.replace(r"\x1b[31m", "").replace(r"\u001b[31m", "")

@@ -259,8 +259,8 @@ async def test_requests_that_cannot_be_made_fail_the_action(rig: Rig, web: Web, 
     assert not web.seen
 
 
-async def test_the_guard_refuses_private_addresses_and_is_not_asked_again(tmp_path: Any, web: Web) -> None:
-    rig = Rig(tmp_path, allow_private=False)
+async def test_the_guard_refuses_private_addresses_and_is_not_asked_again(folder: Any, web: Web) -> None:
+    rig = Rig(folder, allow_private=False)
     await rig.open()
     done = await rig.run({"H": http(web.url)})
     await rig.close()

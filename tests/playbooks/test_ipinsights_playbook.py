@@ -106,8 +106,8 @@ def _data() -> None:
 
 
 @pytest.fixture
-async def deployed(tmp_path: Path, web: Web) -> AsyncIterator[Deployed]:
-    made = Deployed(tmp_path, web)
+async def deployed(folder: Path, web: Web) -> AsyncIterator[Deployed]:
+    made = Deployed(folder, web)
     await made.open()
     yield made
     await made.close()
@@ -279,9 +279,9 @@ def test_the_fragments_are_the_pages_to_the_letter() -> None:
     assert workflow["properties"]["definition"]["parameters"]["API_KEY"] == wanted["API_KEY"]
 
 
-async def test_an_alert_becomes_an_escalated_incident(tmp_path: Path, web: Web) -> None:
+async def test_an_alert_becomes_an_escalated_incident(folder: Path, web: Web) -> None:
     """Alert, incident, automation rule, playbook, incident: all rooms as they are."""
-    made = Deployed(tmp_path, web, real_incidents=True)
+    made = Deployed(folder, web, real_incidents=True)
     await made.open()
     rig = made.rig
     await made.deploy()

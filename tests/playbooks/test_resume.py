@@ -82,7 +82,7 @@ def check_end(end: Any, numbers: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize("path", paths())
-async def test_a_stop_while_a_request_is_under_way(tmp_path: Path, web: Web, path: str) -> None:
+async def test_a_stop_while_a_request_is_under_way(folder: Path, web: Web, path: str) -> None:
     numbers: dict[str, int] = {}
     hang = asyncio.Event()
     hung = asyncio.Event()
@@ -95,7 +95,7 @@ async def test_a_stop_while_a_request_is_under_way(tmp_path: Path, web: Web, pat
         return Response(text=json.dumps({"n": len(web.seen)}), content_type="application/json")
 
     web.respond = respond
-    rig = Rig(tmp_path)
+    rig = Rig(folder)
     await rig.open()
     await rig.put(workflow(chain(web.url)))
     run = await rig.begin()
@@ -118,8 +118,8 @@ async def test_a_stop_while_a_request_is_under_way(tmp_path: Path, web: Web, pat
     await rig.close()
 
 
-async def test_a_wait_is_not_begun_anew(tmp_path: Path) -> None:
-    rig = Rig(tmp_path)
+async def test_a_wait_is_not_begun_anew(folder: Path) -> None:
+    rig = Rig(folder)
     await rig.open()
     await rig.put(workflow({"W": {"type": "Wait", "inputs": {"interval": {"count": 10, "unit": "Minute"}}}}))
     run = await rig.begin()
@@ -134,7 +134,7 @@ async def test_a_wait_is_not_begun_anew(tmp_path: Path) -> None:
     await rig.close()
 
 
-async def test_a_run_keeps_its_version_and_its_secrets(tmp_path: Path, web: Web) -> None:
+async def test_a_run_keeps_its_version_and_its_secrets(folder: Path, web: Web) -> None:
     hung, hang = asyncio.Event(), asyncio.Event()
 
     async def respond(_: dict[str, Any]) -> Response:
@@ -144,7 +144,7 @@ async def test_a_run_keeps_its_version_and_its_secrets(tmp_path: Path, web: Web)
         return Response(text="x")
 
     web.respond = respond
-    rig = Rig(tmp_path)
+    rig = Rig(folder)
     await rig.open()
     actions = {
         "S": compose("@concat('<', parameters('K'), '>')"),
@@ -166,7 +166,7 @@ async def test_a_run_keeps_its_version_and_its_secrets(tmp_path: Path, web: Web)
     await rig.close()
 
 
-async def test_runs_that_wait_for_their_turn_survive(tmp_path: Path, web: Web) -> None:
+async def test_runs_that_wait_for_their_turn_survive(folder: Path, web: Web) -> None:
     hung, hang = asyncio.Event(), asyncio.Event()
 
     async def respond(_: dict[str, Any]) -> Response:
@@ -175,7 +175,7 @@ async def test_runs_that_wait_for_their_turn_survive(tmp_path: Path, web: Web) -
         return Response(text="x")
 
     web.respond = respond
-    rig = Rig(tmp_path)
+    rig = Rig(folder)
     await rig.open()
     await rig.put(workflow({"H": http(web.url)}, trigger={"runtimeConfiguration": {"concurrency": {"runs": 1}}}))
     names = [await rig.begin(key=str(index)) for index in range(4)]
@@ -189,7 +189,7 @@ async def test_runs_that_wait_for_their_turn_survive(tmp_path: Path, web: Web) -
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_kill_at_any_point(tmp_path: Path, web: Web, seed: int) -> None:
+async def test_kill_at_any_point(folder: Path, web: Web, seed: int) -> None:
     chance = random.Random(seed)
     numbers: dict[str, int] = {}
     kill_at = sorted(chance.sample(range(1, 8), 2))
@@ -211,14 +211,14 @@ async def test_kill_at_any_point(tmp_path: Path, web: Web, seed: int) -> None:
         return answer
 
     web.respond = respond
-    rig = Rig(tmp_path)
+    rig = Rig(folder)
     await rig.open()
     await rig.put(workflow(chain(web.url)))
     await rig.close()
     report = b""
     for _ in range(10):
         child = await asyncio.create_subprocess_exec(
-            sys.executable, str(CHILD), str(tmp_path), stdout=asyncio.subprocess.PIPE
+            sys.executable, str(CHILD), str(folder), stdout=asyncio.subprocess.PIPE
         )
         report, _err = await asyncio.wait_for(child.communicate(), 60)
         if child.returncode == 0:

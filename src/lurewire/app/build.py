@@ -253,7 +253,7 @@ class Core:
         return await self.ipintel.create_key(name)
 
     async def operator_query(self, text: str) -> dict[str, Any]:
-        """Run a query on the install's workspace: columns and rows in the query API's encoding."""
+        """Run a query on the install's workspace: columns and rows in the query API's encoding, and why any are missing."""
         found = self.workspaces.by_id(self.names.workspace)
         assert found is not None
         result = await found.query(text)
@@ -262,7 +262,7 @@ class Core:
             [json_value(column.type, value) for value, column in zip(row, result.columns, strict=True)]
             for row in await asyncio.to_thread(result.values)
         ]
-        return {"columns": columns, "rows": rows}
+        return {"columns": columns, "rows": rows, "partial": result.partial}
 
 
 class _Limits:

@@ -18,12 +18,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lurewire.core.errors import WireError
+from lurewire.ipintel import KeyExistsError
 from lurewire.kql import KqlError
+from lurewire.workspace import QueryTimeout, TooManyQueries
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from lurewire.app.build import Core
+
+_REFUSALS = (KqlError, WireError, QueryTimeout, TooManyQueries, KeyExistsError, ValueError, KeyError)
+"""What a command can be refused for; the error's text is for the person who gave it."""
 
 _MAX_SOCKET_PATH = 100
 """`sockaddr_un` holds 104 bytes on macOS and 108 on Linux."""
@@ -52,7 +57,7 @@ def control_socket(folder: Path) -> socket.socket:
 
 
 def control_app(core: Core) -> Starlette:
-    """What the socket serves; every answer is JSON, `{"error": text}` with status 400 where a command fails."""
+    """What the socket serves; every answer is JSON, `{"error": text}` where a command is refused (400) or fails (500)."""
 
     async def query(request: Request) -> Response:
         body = await request.json()
@@ -67,10 +72,13 @@ def control_app(core: Core) -> Starlette:
         body = await request.json()
         return JSONResponse({"key": await core.create_lookup_key(str(body["name"]))})
 
-    def failed(_request: Request, error: Exception) -> Response:
+    def refused(_request: Request, error: Exception) -> Response:
         return JSONResponse({"error": str(error)}, status_code=400)
 
-    handlers: Any = {KqlError: failed, WireError: failed, ValueError: failed, KeyError: failed}
+    def failed(_request: Request, _error: Exception) -> Response:
+        return JSONResponse({"error": "the core process failed; its log says why"}, status_code=500)
+
+    handlers: Any = {**dict.fromkeys(_REFUSALS, refused), Exception: failed}
     return Starlette(
         routes=[
             Route("/query", query, methods=["POST"]),

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 def query(text: str, as_json: bool, folder: Path) -> None:
     """Run a query on the workspace."""
     answer = ask(folder, "/query", {"query": text})
+    if answer["partial"] is not None:
+        click.echo(f"Not all rows: {answer['partial']}", err=True)
     names = [column["name"] for column in answer["columns"]]
     if as_json:
         for row in answer["rows"]:

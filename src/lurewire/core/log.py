@@ -46,8 +46,21 @@ def _make_inert(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
     return event
 
 
+class _OfLibraries(logging.Handler):
+    """Makes lines of ours of what libraries log: it may hold an attacker's text, too."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            get_logger(record.name).log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+        except Exception:  # noqa: BLE001 - logging's own way with a line that cannot be written
+            self.handleError(record)
+
+
 def configure(level: str = "info", stream: TextIO | None = None) -> None:
-    """Send log lines of `level` and above to `stream` (default: standard error), one a line, key=value."""
+    """Send log lines of `level` and above to `stream` (default: standard error), one a line, key=value.
+
+    Libraries that log in Python's own way are heard from `warning` on.
+    """
     target = stream or sys.stderr
     structlog.configure(
         processors=[
@@ -62,6 +75,10 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if isinstance(one, _OfLibraries)]:
+        root.removeHandler(handler)
+    root.addHandler(_OfLibraries(logging.WARNING))
 
 
 def get_logger(name: str, **bound: Any) -> FilteringBoundLogger:
