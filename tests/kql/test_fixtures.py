@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lurewire.kql import KqlError, closed_connection, row_encoder, run
+from lurewire.kql import KqlError, closed_connection, register_functions, row_encoder, run
 
 FIXTURES = Path(__file__).parent / "fixtures"
 #: 2026-01-02T00:00:00Z.
@@ -81,6 +81,7 @@ STORAGE = {
 @pytest.mark.parametrize("file", sorted({file for file, _, _ in cases()}))
 def test_sql_types_are_those_of_storage(file: str) -> None:
     connection = closed_connection()
+    register_functions(connection)
     for _, name, query in (case for case in cases() if case[0] == file):
         try:
             result = run(query.strip(), now=NOW)

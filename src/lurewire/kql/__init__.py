@@ -18,6 +18,7 @@ from .ticks import (
     timespan_text,
 )
 from .types import TYPE_NAMES, Catalog, Column, KqlType, Table, Tables
+from .udf import register as register_functions
 
 __all__ = [
     "TYPE_NAMES",
@@ -38,6 +39,7 @@ __all__ = [
     "datetime_text",
     "execute",
     "json_value",
+    "register_functions",
     "row_encoder",
     "run",
     "ticks_from_datetime",

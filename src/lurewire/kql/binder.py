@@ -39,6 +39,8 @@ class ExpressionBinder:
         self.context = context
         self.rows = rows
         self.operator = operator
+        #: Window functions found so far, each the column of its own; None where the operator takes none.
+        self.windows: list[tuple[int, plan.WindowCall]] | None = None
         self._columns = {} if rows is None else {column.name: column for column in rows.columns}
 
     def bind(self, node: tree.Expression) -> plan.Scalar:
@@ -71,7 +73,11 @@ class ExpressionBinder:
             return plan.ColumnRef(column.type, column.id)
         scalar = self.context.scalars.get(node.name)
         if scalar is not None:
-            self.context.count(self.context.sizes.get(node.name, 1), node.at)
+            names = self.context.names
+            if names.row_bound.get(node.name, self.context.subqueries) != self.context.subqueries:
+                message = f"'{node.name}' depends on the row of the caller, which a tabular expression cannot read"
+                raise semantic(message, node.at, token=node.name)
+            self.context.count(names.sizes.get(node.name, 1), node.at)
             return scalar
         if node.name in self.context.broken:
             return ERROR
@@ -175,6 +181,8 @@ class ExpressionBinder:
         """`in`, `has_any` and `has_all`."""
         self.allow_infix(node.operator, node.at)
         subject = self.bind(node.subject)
+        if len(node.items) == 1 and self.is_tabular(node.items[0]):
+            return self._in_rows(node, subject)
         items = self._items(node)
         arrays = [item for item in items if item.type is KqlType.DYNAMIC and not isinstance(item, plan.Constant)]
         if node.operator in ("has_any", "has_all"):
@@ -192,8 +200,8 @@ class ExpressionBinder:
         """The list, with arrays that are literals taken apart."""
         items: list[plan.Scalar] = []
         for item in node.items:
-            if isinstance(item, tree.Subquery) or self._names_relation(item):
-                raise unsupported(f"'{node.operator}' with a tabular expression", item.at)
+            if self.is_tabular(item):
+                raise unsupported(f"'{node.operator}' with a tabular expression beside others", item.at)
             value = self.bind(item)
             if value is ERROR or value.type is not KqlType.DYNAMIC or not isinstance(value, plan.Constant):
                 items.append(value)
@@ -202,10 +210,62 @@ class ExpressionBinder:
             items.extend(_constant(element) for element in (elements if isinstance(elements, list) else [elements]))
         return [item for item in items if item is not ERROR]
 
-    def _names_relation(self, node: tree.Expression) -> bool:
+    def is_tabular(self, node: tree.Expression) -> bool:
+        """Whether an item of a list is a table."""
+        from .lets import gives_rows  # noqa: PLC0415 - lets bind through this module
+
+        while isinstance(node, tree.Parenthesis):
+            node = node.inner
+        if isinstance(node, tree.Subquery):
+            return True
+        if isinstance(node, tree.Call):
+            function = self.context.names.functions.get(node.name)
+            if function is not None:
+                return gives_rows(function, self.context)
+            return node.name in ("materialize", "table")
         if not isinstance(node, tree.Name) or node.name in self._columns or node.name in self.context.scalars:
             return False
-        return node.name in self.context.relations or self.context.catalog.table(node.name) is not None
+        if node.name in self.context.relations or node.name in self.context.names.functions:
+            return True
+        return self.context.catalog.table(node.name) is not None
+
+    def rows_of(self, node: tree.Expression) -> Rows:
+        """A table in the place of a value, in the scope of its own: it reads no column of this row."""
+        from .compiler import bind_source  # noqa: PLC0415 - the compiler knows all operators
+
+        self.context.subqueries += 1
+        try:
+            return bind_source(node, self.context)
+        finally:
+            self.context.subqueries -= 1
+            self.context.row_wise = False
+
+    def _in_rows(self, node: tree.Membership, subject: plan.Scalar) -> plan.Scalar:
+        """`in`, `has_any` and `has_all` over the first column of a table."""
+        from .functions import AGGREGATES  # noqa: PLC0415 - the registry's rows bind through this module
+
+        rows = self.rows_of(node.items[0])
+        if subject is ERROR:
+            return ERROR
+        if not rows.columns:
+            raise semantic(f"'{node.operator}' needs a table with a column", node.at)
+        column = rows.columns[0]
+        value: plan.Scalar = plan.ColumnRef(column.type, column.id)
+        number = self.context.new_id()
+        if node.operator in ("has_any", "has_all"):
+            text = to(value, KqlType.STRING)
+            call = plan.AggregateCall(AGGREGATES["make_set"], (text,), None, None, (number,), (KqlType.DYNAMIC,))
+            terms = plan.Summarize(rows.relation, (), (call,))
+            array = plan.ScalarQuery(KqlType.DYNAMIC, terms, number)
+            return plan.TermsInArray(KqlType.BOOL, node.operator == "has_all", self.text(subject, node), array)
+        sensitive = not node.operator.endswith("~")
+        if not sensitive:
+            subject, value = self.text(subject, node), to(value, KqlType.STRING)
+        elif subject.type is not value.type:
+            subject, value = comparable(subject, value, "in", node.at)
+        relation = plan.Compute(rows.relation, ((number, value),))
+        match = plan.InQuery(KqlType.BOOL, sensitive, subject, relation, number)
+        return plan.Not(KqlType.BOOL, match) if node.operator.startswith("!") else match
 
     def _terms(
         self, node: tree.Membership, subject: plan.Scalar, items: list[plan.Scalar], arrays: list[plan.Scalar]
@@ -283,6 +343,10 @@ class ExpressionBinder:
         """A function of the registry."""
         from .functions import AGGREGATES, FUNCTIONS  # noqa: PLC0415 - the registry's rows bind through this module
 
+        if node.name in self.context.names.functions:
+            from .lets import call_value  # noqa: PLC0415 - lets bind through this module
+
+            return call_value(self, node)
         row = FUNCTIONS.get(node.name)
         if row is None:
             if node.name in AGGREGATES:

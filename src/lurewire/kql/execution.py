@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from . import ticks
+from . import ticks, udf
 from .compiler import CompiledQuery, compile  # noqa: A004 - the public name; see compiler.py
 from .errors import EXECUTION, Diagnostic, KqlError
 from .types import Column, KqlType, Table, Tables
@@ -88,10 +88,11 @@ def run(
             connection.unregister(f"a{number}")
             physical = tuple(f"c{index}" for index in range(len(columns)))
             catalog.append(Table(name, tuple(columns), relation, physical))
-        compiled = compile(text, Tables(catalog), profile=profile)
-        return Result(
-            compiled.columns, execute(connection, compiled, {} if now is None else {"now": _now(now)}), compiled
+        given = {} if now is None else {"now": _now(now)}
+        compiled = compile(
+            text, Tables(catalog), profile=profile, explore=lambda first: execute(connection, first, given)
         )
+        return Result(compiled.columns, execute(connection, compiled, given), compiled)
     finally:
         connection.close()
 
@@ -104,6 +105,8 @@ def execute(
     if missing:
         raise ValueError(f"the query needs the parameters {', '.join(sorted(missing))}")
     try:
+        if compiled.functions:
+            udf.register(connection, compiled.functions)
         given = {name: parameters[name] for name in compiled.parameters}
         rows: list[tuple[Any, ...]] = connection.execute(compiled.sql, given).fetchall()
     except duckdb.Error as error:

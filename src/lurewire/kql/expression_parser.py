@@ -204,7 +204,8 @@ class ExpressionParser(TokenReader):
             token = self.current
             if self.at_text("."):
                 self.advance()
-                value = tree.Member(token.at, value, self.name())
+                # `a.["b"]` and `a.[expression]` lead into a value as `a["b"]` does.
+                value = value if self._at_index() else self._member(token, value)
             elif self.at_text("["):
                 self.advance()
                 index = self.expression()
@@ -215,6 +216,17 @@ class ExpressionParser(TokenReader):
             accesses += 1
             if accesses > limits.NESTING.value:
                 raise over_limit(f"a path has more than {limits.NESTING.value} steps", token.at)
+
+    def _at_index(self) -> bool:
+        return self.at_text("[") and not (self.peek().kind == "string" and self.peek(2).text == "]")
+
+    def _member(self, token: Token, target: tree.Expression) -> tree.Expression:
+        name = self.current
+        if name.kind == "name" and self.peek().text == "(":
+            call = self._name_or_call()
+            assert isinstance(call, tree.Call)
+            return tree.Member(token.at, target, call.name, call)
+        return tree.Member(token.at, target, self.name())
 
     def _primary(self) -> tree.Expression:
         token = self.current
@@ -264,7 +276,16 @@ class ExpressionParser(TokenReader):
             return tree.Call(token.at, token.text, ())
         arguments = self.comma_list(self._argument)
         self.expect(")")
-        return tree.Call(token.at, token.text, arguments)
+        return self._date_of_parts(token, arguments) or tree.Call(token.at, token.text, arguments)
+
+    def _date_of_parts(self, token: Token, arguments: Sequence[tree.Expression]) -> tree.Expression | None:
+        """`datetime(2026, 1, 31)`: a literal whose parts are numbers."""
+        parts = [part.value for part in arguments if isinstance(part, tree.Literal) and isinstance(part.value, int)]
+        if token.text != "datetime" or len(parts) != 3 or len(arguments) != 3:
+            return None
+        value = literals.typed_value("datetime({:04}-{:02}-{:02})".format(*parts), token.at)
+        assert value is not None
+        return tree.Literal(token.at, value.type, value.value)
 
     def _argument(self) -> tree.Expression:
         at = self.current.at
@@ -338,5 +359,6 @@ class ExpressionParser(TokenReader):
                 break
             for _ in range(ahead + 1):
                 self.advance()
-            found[".".join(words)] = self.postfix()
+            bare = self.current
+            found[".".join(words)] = tree.Name(bare.at, self.advance().text) if bare.kind == "name" else self._primary()
         return found

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 #: Statements of KQL that are refused by name.
 _REFUSED_STATEMENTS = {
-    "set": "the set statement",
-    "declare": "the declare statement",
+    "declare": "the declare pattern statement",
     "alias": "the alias statement",
     "restrict": "the restrict statement",
 }
@@ -43,12 +42,19 @@ class Parser(ExpressionParser):
         lets: list[tree.Let] = []
         pipelines: list[tree.Pipeline] = []
         problems: list[Problem] = []
+        parameters: list[tree.Parameter] = []
         while not self.at_end():
             if self.accept(";"):
                 continue
             try:
                 if self.at_text("let") and self.peek().text != "|":
                     lets.append(self._let())
+                elif self.at_text("declare") and self.peek().text == "query_parameters":
+                    self.advance()
+                    self.advance()
+                    parameters.extend(self._parameters())
+                elif self.at_text("set") and self.peek().kind == "name":
+                    self._set_option()
                 else:
                     pipelines.append(self._query_statement())
                 if not self.at_end() and not self.at_text(";"):
@@ -60,7 +66,7 @@ class Parser(ExpressionParser):
                 self._skip_statement()
         if not pipelines and not problems:
             self.fail("the query has no tabular statement")
-        return tree.Query(self.text, lets, pipelines, problems, frozenset(self.broken))
+        return tree.Query(self.text, lets, pipelines, problems, frozenset(self.broken), parameters)
 
     def _skip_statement(self) -> None:
         self.depth = 0
@@ -78,13 +84,60 @@ class Parser(ExpressionParser):
         name = self.name()
         self.broken.add(name)
         self.expect("=")
-        if self.at_text("(") and self._is_function():
-            raise unsupported("a user-defined function in a let statement", self.current.at, name)
         if self.at_text("view") and self.peek().text == "(":
-            raise unsupported("a view in a let statement", self.current.at, name)
-        value = self.pipeline_or_expression()
+            self.advance()
+            value: tree.Expression | tree.Pipeline | tree.Lambda = self._lambda(view=True)
+        elif self.at_text("(") and self._is_function():
+            value = self._lambda(view=False)
+        else:
+            value = self.pipeline_or_expression()
         self.broken.discard(name)
         return tree.Let(at, name, value)
+
+    def _set_option(self) -> None:
+        """`set option [= value]`: asks nothing of the answer (https://learn.microsoft.com/kusto/query/set-statement)."""
+        self.advance()
+        self.name()
+        if self.accept("="):
+            self.expression()
+
+    def _lambda(self, *, view: bool) -> tree.Lambda:
+        at = self.current.at
+        self.enter(at)
+        parameters = self._parameters()
+        self.expect("{")
+        lets: list[tree.Let] = []
+        while self.at_text("let") and self.peek().text != "|":
+            lets.append(self._let())
+            self.expect(";")
+        body = self.pipeline_or_expression()
+        self.accept(";")
+        self.expect("}")
+        self.depth -= 1
+        return tree.Lambda(at, parameters, tuple(lets), body, view)
+
+    def _parameters(self) -> tuple[tree.Parameter, ...]:
+        self.expect("(")
+        if self.accept(")"):
+            return ()
+        parameters = self.comma_list(self._parameter)
+        self.expect(")")
+        return parameters
+
+    def _parameter(self) -> tree.Parameter:
+        at = self.current.at
+        name = self.name()
+        self.expect(":")
+        if self.at_text("("):
+            if self.peek().text == "*":
+                self.advance()
+                self.advance()
+                self.expect(")")
+                return tree.Parameter(at, name)
+            return tree.Parameter(at, name, columns=self.schema())
+        kind = self.type_name()
+        default = self.expression() if self.accept("=") else None
+        return tree.Parameter(at, name, kind, default=default)
 
     def _is_function(self) -> bool:
         """Whether `(...)` is followed by `{`: a function's parameters and body."""
@@ -148,8 +201,16 @@ class Parser(ExpressionParser):
 
     def operators_after(self, source: tree.Expression | tree.Operator) -> tree.Pipeline:
         """The operators that follow a source."""
+        return tree.Pipeline(source.at, source, self._operators_of(started=False))
+
+    def operators_here(self) -> tuple[tree.Operator, ...]:
+        """The operators of a subquery without a source, as mv-apply has them."""
+        return self._operators_of(started=True)
+
+    def _operators_of(self, *, started: bool) -> tuple[tree.Operator, ...]:
         operators: list[tree.Operator] = []
-        while self.accept("|"):
+        while started or self.accept("|"):
+            started = False
             self.operator_count += 1
             if self.operator_count > limits.OPERATORS.value:
                 raise over_limit(f"the query has more than {limits.OPERATORS.value} operators", self.current.at)
@@ -158,7 +219,7 @@ class Parser(ExpressionParser):
             if row is None:
                 raise self._unknown_operator(name)
             operators.append(row.parse(self, name))
-        return tree.Pipeline(source.at, source, tuple(operators))
+        return tuple(operators)
 
     def _unknown_operator(self, name: Token) -> Problem:
         if name.text in TABULAR_OPERATORS:

@@ -176,6 +176,24 @@ class Conditional(Scalar):
     otherwise: Scalar
 
 
+@dataclass(frozen=True, slots=True)
+class ScalarQuery(Scalar):
+    """The value of a column in the first row of a relation; null where there is none."""
+
+    relation: Relation
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class InQuery(Scalar):
+    """`in` over the values of a relation's column, which have the subject's type."""
+
+    case_sensitive: bool
+    subject: Scalar
+    relation: Relation
+    id: int
+
+
 # Relations
 
 
@@ -277,8 +295,173 @@ class Limit(Relation):
     count: int
 
 
-#: Relations without an input.
-SOURCES = (Scan, Values, Range)
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One of the relations that a union reads, and what it gives for each of the union's columns."""
+
+    relation: Relation
+    columns: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Union(Relation):
+    """The rows of all legs, under the union's own column numbers."""
+
+    ids: tuple[int, ...]
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Relation):
+    """Rows fixed in their order: `id` counts them from 1, and they stay ordered by it."""
+
+    input: Relation
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCall:
+    """A value over the rows in order: `kind` is number, previous, next, sum, maximum or session.
+
+    `value` is what is looked up or added up; `group` restarts the count where it changes. previous and next look `offset`
+    rows away and give `default` where there is none. session gives the first value of the session, which ends where a
+    value is `span` or more above it.
+    """
+
+    kind: str
+    type: KqlType
+    value: Scalar | None = None
+    group: Scalar | None = None
+    offset: int = 1
+    default: Scalar | None = None
+    span: Scalar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window(Relation):
+    """New columns over the rows in the order of the column `ordinal`."""
+
+    input: Relation
+    ordinal: int
+    columns: tuple[tuple[int, WindowCall], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesValue:
+    """One array of a series: the column `value` of the slots, and what stands where there is no slot."""
+
+    id: int
+    value: ColumnRef
+    default: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Series(Relation):
+    """Groups of slots as arrays: slot n stands for `origin + n * step`.
+
+    A series runs from slot 0 (`fixed`) or from its first slot, and ends before `end` or after its last slot. With
+    `nonempty`, no slots at all give one series of defaults.
+    """
+
+    input: Relation
+    keys: tuple[int, ...]
+    slot: int
+    values: tuple[SeriesValue, ...]
+    axis: int
+    origin: Scalar
+    step: Scalar
+    fixed: bool
+    end: Scalar | None
+    nonempty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shared(Relation):
+    """Rows that are computed once however often they are used; `ids` are this use's numbers for `columns`."""
+
+    relation: Relation
+    columns: tuple[int, ...]
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Join(Relation):
+    """Rows of two relations with equal keys, each pair of one type.
+
+    `kind` is inner, innerunique (one row of the left side for each key), leftouter, rightouter, fullouter, leftsemi,
+    rightsemi, leftanti or rightanti; the last four give the rows of one side only. Null keys are equal.
+    """
+
+    kind: str
+    left: Relation
+    right: Relation
+    keys: tuple[tuple[Scalar, Scalar], ...]
+    left_columns: tuple[tuple[int, KqlType], ...]
+    right_columns: tuple[tuple[int, KqlType], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """A dynamic value taken apart: `id` numbers the elements' column, null for an element that is null."""
+
+    value: Scalar
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expand(Relation):
+    """A row for each element: side by side to the longest, one for null, none for an empty array or bag.
+
+    Slots of bags become bags of one slot, or arrays of key and value with `pairs`. `index` counts from 0 in each row;
+    `limit` is the most rows from one.
+    """
+
+    input: Relation
+    columns: tuple[Expansion, ...]
+    pairs: bool
+    index: int
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Elements(Relation):
+    """Inside an Apply: the elements of the outer row's values, as Expand makes them; the outer columns can be read too."""
+
+    columns: tuple[Expansion, ...]
+    index: int
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Apply(Relation):
+    """For each row with elements, the rows of `inner` over them; `ids` are the columns of inner that come out."""
+
+    input: Relation
+    inner: Relation
+    elements: Elements
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParseText(Relation):
+    """The groups of a regular expression (RE2) over a text, each a string column, empty where it does not match.
+
+    `matched` numbers a bool column that says whether it does.
+    """
+
+    input: Relation
+    subject: Scalar
+    pattern: str
+    groups: tuple[int, ...]
+    matched: int
+
+
+#: Relations without an input, or with several.
+SOURCES = (Scan, Values, Range, Union, Shared, Join, Elements)
+
+
+#: What a relation is made of beside scalars.
+RELATION_PARTS = (Relation, AggregateCall, SortKey, Expansion, Leg, WindowCall)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +487,7 @@ def may_be_null(value: Scalar) -> bool:
         return False
     if isinstance(value, Constant):
         return value.value is None
-    if isinstance(value, TextMatch | RegexMatch | In | TermsInArray | InArray):
+    if isinstance(value, TextMatch | RegexMatch | In | TermsInArray | InArray | InQuery):
         return False
     if isinstance(value, Parameter):
         return False
@@ -336,6 +519,7 @@ _OPERANDS: dict[type, Callable[[Any], tuple[Scalar, ...]]] = {
     RegexMatch: lambda node: (node.subject, node.pattern),
     In: lambda node: (node.subject, *node.items),
     Bin: lambda node: (node.value, node.size),
+    InQuery: lambda node: (node.subject,),
     Path: lambda node: (node.target, *(step for step in node.steps if isinstance(step, Scalar))),
     Conditional: lambda node: (*(part for branch in node.branches for part in branch), node.otherwise),
 }
@@ -345,6 +529,18 @@ def operands(value: Scalar) -> tuple[Scalar, ...]:
     """The scalar expressions directly below one."""
     below = _OPERANDS.get(type(value))
     return () if below is None else below(value)
+
+
+def inputs(relation: Relation) -> tuple[Relation, ...]:
+    """The relations directly below one."""
+    if isinstance(relation, Union):
+        return tuple(leg.relation for leg in relation.legs)
+    if isinstance(relation, Join):
+        return relation.left, relation.right
+    if isinstance(relation, Shared):
+        return (relation.relation,)
+    below = getattr(relation, "input", None)
+    return () if below is None else (below,)
 
 
 def column_ids(value: Scalar, found: set[int]) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from . import udf
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -20,6 +22,7 @@ _NODES: frozenset[type] = frozenset(
         exp.BitwiseLeftShift,
         exp.BitwiseOr,
         exp.Boolean,
+        exp.CTE,
         exp.Case,
         exp.Cast,
         exp.Column,
@@ -39,6 +42,7 @@ _NODES: frozenset[type] = frozenset(
         exp.In,
         exp.IntDiv,
         exp.Is,
+        exp.Join,
         exp.LT,
         exp.LTE,
         exp.Lambda,
@@ -66,24 +70,27 @@ _NODES: frozenset[type] = frozenset(
         exp.Table,
         exp.TableAlias,
         exp.TryCast,
+        exp.Union,
+        exp.Window,
         exp.Tuple,
         exp.Values,
         exp.Where,
+        exp.With,
     }
 )
 
 #: Functions of DuckDB that lowerings use; none reads a file, the network, a setting or the catalogue.
 FUNCTIONS = frozenset(
     """
-    abs acos any_value arg_max arg_min array_to_string asin atan atan2 avg bit_and bit_or bit_xor ceil coalesce concat_ws
-    contains cos cot count date_diff date_part date_trunc decode degrees encode ends_with epoch_us exp first flatten floor
+    abs acos any_value arg_max arg_min array_to_string asin atan atan2 avg bit_and bit_count bit_or bit_xor ceil coalesce concat_ws
+    contains cos cot count covar_pop covar_samp date_diff date_part date_trunc decode degrees encode ends_with epoch_us exp first flatten floor
     from_base64 from_json generate_series greatest isfinite isinf isnan json json_array_length json_extract
     json_extract_string json_keys json_type json_valid least left len length list list_concat list_contains list_distinct
     list_extract list_filter list_position list_reverse list_slice list_transform list_value list_zip ln log10 log2 lower
-    lpad make_timestamp max md5 min nullif octet_length pi pow radians range regexp_escape regexp_extract
+    lpad make_timestamp max md5 min nullif octet_length pi pow quantile_disc radians range regexp_escape regexp_extract
     regexp_extract_all regexp_full_match regexp_matches regexp_replace replace reverse right round rpad rtrim sha1 sha256
-    sign sin sqrt starts_with stddev_pop stddev_samp strftime string_split strpos struct_extract substr sum tan to_base64
-    to_hex to_json to_months trim trunc try upper var_pop var_samp xor
+    sign sin sqrt starts_with stddev_pop stddev_samp strftime string_split string_split_regex strpos struct_extract substr sum tan to_base64
+    lag lead list_reduce repeat row_number to_hex to_json to_months trim trunc try unnest upper var_pop var_samp xor
     """.split()  # noqa: SIM905 - names read better as a paragraph
 )
 
@@ -103,10 +110,26 @@ def _check_relation(node: exp.Expression, allowed: set[str]) -> None:
         raise UnsafeSqlError(f"relation {name}")
 
 
-def check(tree: exp.Expression, relations: Iterable[str]) -> frozenset[str]:
-    """The names of the tree's parameters; raises UnsafeSqlError if it holds a node, function or relation not allowed."""
-    allowed = set(relations)
+def _scripted(name: str, known: frozenset[str]) -> str:
+    if name not in known:
+        raise UnsafeSqlError(f"function {name}")
+    return name
+
+
+def _shared(tree: exp.Expression) -> list[str]:
+    """The names that the tree's WITH gives."""
+    ahead = tree.args.get("with_")
+    return [] if ahead is None else [part.args["alias"].args["this"].args["this"] for part in ahead.expressions]
+
+
+def check(tree: exp.Expression, relations: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of the tree's parameters and of its functions in Python.
+
+    Raises UnsafeSqlError if it holds a node, function or relation that is not allowed.
+    """
+    allowed, scripted = {*relations, *_shared(tree)}, udf.names()
     parameters: set[str] = set()
+    functions: set[str] = set()
     pending: list[exp.Expression] = [tree]
     while pending:
         node = pending.pop()
@@ -114,7 +137,7 @@ def check(tree: exp.Expression, relations: Iterable[str]) -> frozenset[str]:
         if kind not in _NODES:
             raise UnsafeSqlError(f"node {kind.__name__}")
         if kind is exp.Anonymous and node.args["this"] not in FUNCTIONS:
-            raise UnsafeSqlError(f"function {node.args['this']}")
+            functions.add(_scripted(node.args["this"], scripted))
         if kind is exp.Placeholder:
             parameters.add(node.args["this"])
         if kind is exp.Table:
@@ -124,4 +147,4 @@ def check(tree: exp.Expression, relations: Iterable[str]) -> frozenset[str]:
                 pending.extend(item for item in value if isinstance(item, exp.Expression))
             elif isinstance(value, exp.Expression):
                 pending.append(value)
-    return frozenset(parameters)
+    return frozenset(parameters), frozenset(functions)

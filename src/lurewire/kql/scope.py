@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ from .limits import EXPRESSION_NODES
 from .types import KqlType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from . import tree
     from .profiles import Profile
     from .render import Rendering
     from .types import Catalog
@@ -24,6 +26,8 @@ class Rows:
 
     relation: plan.Relation
     columns: tuple[plan.Output, ...]
+    #: The name that `as` gave, which withsource shows.
+    name: str | None = None
 
     def find(self, name: str) -> plan.Output | None:
         """The column of that exact name."""
@@ -34,24 +38,103 @@ class Rows:
 
 
 @dataclass(slots=True)
+class TabularLet:
+    """A tabular let or argument with the names it was written among; every use binds it anew, for columns of its own.
+
+    `first` is what its first binding gave, until a use takes it; `row_wise` and `deterministic` say what that found.
+    """
+
+    pipeline: tree.Pipeline
+    names: Names
+    first: Rows | None = None
+    row_wise: bool = True
+    deterministic: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class UserFunction:
+    """A function of a let statement with the names it was written among."""
+
+    definition: tree.Lambda
+    names: Names
+
+
+@dataclass(slots=True)
+class Names:
+    """The names that statements have declared."""
+
+    scalars: dict[str, plan.Scalar] = field(default_factory=dict)
+    relations: dict[str, TabularLet] = field(default_factory=dict)
+    functions: dict[str, UserFunction] = field(default_factory=dict)
+    #: Names of lets that have a problem; using them is no further problem.
+    broken: set[str] = field(default_factory=set)
+    sizes: dict[str, int] = field(default_factory=dict)
+    #: Parameters whose values read columns of the caller's row, and how deep in subqueries the caller stands.
+    row_bound: dict[str, int] = field(default_factory=dict)
+
+    def copy(self) -> Names:
+        """The names as they are now."""
+        return Names(
+            dict(self.scalars),
+            dict(self.relations),
+            dict(self.functions),
+            set(self.broken),
+            dict(self.sizes),
+            dict(self.row_bound),
+        )
+
+    def forget(self, name: str) -> None:
+        """Makes room for a new meaning of a name: the innermost one applies."""
+        for known in (self.scalars, self.relations, self.functions, self.sizes, self.row_bound):
+            known.pop(name, None)
+        self.broken.discard(name)
+
+
+@dataclass(slots=True)
 class Context:
     """What one compilation carries along."""
 
     catalog: Catalog
     profile: Profile
-    scalars: dict[str, plan.Scalar] = field(default_factory=dict)
-    relations: dict[str, Rows] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
     problems: list[Problem] = field(default_factory=list)
     tables: set[str] = field(default_factory=set)
     deterministic: bool = True
     row_wise: bool = True
     rendering: Rendering | None = None
-    #: Names of lets that have a problem; using them is no further problem.
-    broken: set[str] = field(default_factory=set)
     #: Expressions bound so far, each use of a let counted with all that is in it.
     expressions: int = 0
-    sizes: dict[str, int] = field(default_factory=dict)
+    #: How many subqueries deep the binder stands.
+    subqueries: int = 0
+    #: What materialize() stands for, by its place and the names around it.
+    shared: dict[tuple[int, int], Rows] = field(default_factory=dict)
+    #: Runs a query that must be known before this one's columns are; None where nothing can be run.
+    explore: Callable[[plan.BoundQuery], list[tuple[object, ...]]] | None = None
     _ids: int = 0
+
+    @property
+    def scalars(self) -> dict[str, plan.Scalar]:
+        """Scalar lets by name."""
+        return self.names.scalars
+
+    @property
+    def relations(self) -> dict[str, TabularLet]:
+        """Tabular lets by name."""
+        return self.names.relations
+
+    @property
+    def broken(self) -> set[str]:
+        """Names of lets that have a problem."""
+        return self.names.broken
+
+    @contextmanager
+    def among(self, names: Names) -> Iterator[None]:
+        """Binds among other names: those where a let was written."""
+        outer, self.names = self.names, names
+        try:
+            yield
+        finally:
+            self.names = outer
 
     def new_id(self) -> int:
         """A fresh column number."""
@@ -66,7 +149,10 @@ class Context:
 
     def report(self, problem: Problem) -> None:
         """Keeps a problem; binding goes on, so that all of a query's problems are found."""
-        if not isinstance(problem, Consequence):
+        if isinstance(problem, Consequence):
+            return
+        # A function's body is bound at every call.
+        if all((known.at, known.message) != (problem.at, problem.message) for known in self.problems):
             self.problems.append(problem)
 
 

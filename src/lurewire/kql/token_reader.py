@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from . import limits, literals, tree
 from .errors import SYNTAX_END, SYNTAX_TOKEN, Problem, over_limit
 from .lexer import Token, tokenize
-from .types import TYPE_NAMES, Column
+from .types import TYPE_NAMES, Column, KqlType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,10 +105,14 @@ class TokenReader:
     def _schema_column(self) -> Column:
         name = self.name()
         self.expect(":")
+        return Column(name, self.type_name())
+
+    def type_name(self) -> KqlType:
+        """A type, by any of its spellings."""
         token = self.advance()
         if token.text not in TYPE_NAMES:
             self.fail("expected a type", token)
-        return Column(name, TYPE_NAMES[token.text])
+        return TYPE_NAMES[token.text]
 
     def pattern(self) -> tree.Pattern:
         """A column name that may hold `*`."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from .errors import Problem
     from .literals import Value
-    from .types import KqlType
+    from .types import Column, KqlType
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +108,11 @@ class Between(Expression):
 
 @dataclass(frozen=True, slots=True)
 class Member(Expression):
-    """`target.name`."""
+    """`target.name`, or `target.name(...)` as in `cluster('c').database('d')`."""
 
     target: Expression
     name: str
+    call: Call | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +169,31 @@ class Pipeline(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter(Node):
+    """A function's parameter: a scalar of a type, with a default or none, or a table with the columns it must have."""
+
+    name: str
+    type: KqlType | None = None
+    columns: tuple[Column, ...] = ()
+    default: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lambda(Node):
+    """`(parameters) { lets; body }`; a `view` counts as a table among wildcards."""
+
+    parameters: tuple[Parameter, ...]
+    lets: tuple[Let, ...]
+    body: Expression | Pipeline
+    view: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Let(Node):
     """`let name = value`."""
 
     name: str
-    value: Expression | Pipeline
+    value: Expression | Pipeline | Lambda
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +206,5 @@ class Query:
     problems: Sequence[Problem] = ()
     #: Names of let statements that do not parse.
     broken: frozenset[str] = frozenset()
+    #: Parameters that the query declares; a caller may give their values.
+    parameters: Sequence[Parameter] = ()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from lurewire.kql import register_functions
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -64,6 +66,7 @@ class Engine:
         )
         self._file.chmod(0o600)
         connection.execute(_SYSTEM)
+        register_functions(connection)
         if not connection.execute("select 1 from lw.mark").fetchall():
             connection.execute("insert into lw.mark values (0)")
         with self._lock:

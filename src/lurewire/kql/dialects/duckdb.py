@@ -9,7 +9,7 @@ from __future__ import annotations
 import decimal
 import math
 import uuid
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from sqlglot import exp
 
@@ -83,11 +83,19 @@ def _is_nan(value: plan.Compare) -> bool:
 _WIDE = frozenset({KqlType.LONG, KqlType.DATETIME, KqlType.TIMESPAN})
 
 
+class Subquery(Protocol):
+    """Lowers a column of a relation as a subquery."""
+
+    def __call__(self, relation: plan.Relation, number: int, *, one: bool) -> Node:
+        """The subquery, of the first row only with `one`."""
+
+
 class Scalars:
     """Lowers scalar expressions over columns whose SQL is known."""
 
-    def __init__(self, columns: Mapping[int, Node]) -> None:
+    def __init__(self, columns: Mapping[int, Node], subquery: Subquery) -> None:
         self.columns = columns
+        self._subquery = subquery
 
     def lower(self, value: plan.Scalar) -> Node:
         """The SQL of a value; a string is never null."""
@@ -243,6 +251,24 @@ class Scalars:
         items = [duckdb_text.folded(self.operand(item), value.case_sensitive) for item in value.items]
         return exp.In(this=sql.atom(subject), expressions=items)
 
+    def scalar_query(self, value: plan.ScalarQuery) -> Node:
+        """A relation's first value; a string is empty where there is none."""
+        node = self._subquery(value.relation, value.id, one=True)
+        return sql.or_empty(node) if value.type is KqlType.STRING else node
+
+    def in_query(self, value: plan.InQuery) -> Node:
+        """`in` over a column of a relation: false, never null."""
+        rows = self._subquery(value.relation, value.id, one=False)
+        subject = self.lower(value.subject)
+        if not value.case_sensitive:
+            alias, name = "q", "v"
+            rows.set("alias", exp.TableAlias(this=sql.identifier(alias)))
+            lowered = exp.Alias(this=sql.call("lower", sql.column(alias, name)), alias=sql.identifier(name))
+            rows = exp.Subquery(this=exp.Select(expressions=[lowered], from_=exp.From(this=rows)))
+            subject = sql.call("lower", subject)
+        node = exp.In(this=sql.atom(subject), query=rows)
+        return sql.coalesce(node, sql.boolean(False))
+
     def in_array(self, value: plan.InArray) -> Node:
         """`in` over an array."""
         items = duckdb_convert.text_list(self.lower(value.array))
@@ -299,6 +325,8 @@ _LOWER: dict[type, Callable[[Scalars, plan.Scalar], Node]] = cast(
         plan.RegexMatch: Scalars.regex,
         plan.In: Scalars.in_list,
         plan.InArray: Scalars.in_array,
+        plan.ScalarQuery: Scalars.scalar_query,
+        plan.InQuery: Scalars.in_query,
         plan.Bin: Scalars.bin,
         plan.Path: Scalars.path,
         plan.Conditional: Scalars.conditional,

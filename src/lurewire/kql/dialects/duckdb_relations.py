@@ -6,7 +6,7 @@ after an aggregation that is filtered or aggregated again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -15,18 +15,20 @@ from lurewire.kql import limits, plan
 from lurewire.kql.errors import over_limit
 from lurewire.kql.types import KqlType
 
-from . import duckdb_convert, sql
+from . import duckdb_convert, duckdb_series, duckdb_windows, sql
 from .duckdb import Scalars, literal
+from .duckdb_joins import Joins, columns_named_in
+from .duckdb_select import Select as _Select
+from .duckdb_select import all_simple as _all_simple
+from .duckdb_select import is_constant as _is_constant
+from .duckdb_select import read_by as _read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from lurewire.kql.types import Table
 
     from .sql import Node
-
-#: Nodes that may stand in several places of a SELECT at no cost.
-_SIMPLE = (exp.Column, exp.Literal, exp.Boolean, exp.Null, exp.Placeholder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +39,16 @@ class Windowed:
     identity: bool = False
 
 
-@dataclass(slots=True)
-class _Select:
-    """One SELECT in the making; `columns` says what each column is in terms of its source."""
-
-    source: Node | None
-    columns: dict[int, Node]
-    where: list[Node] = field(default_factory=list)
-    group: list[Node] | None = None
-    order: list[tuple[Node, bool, bool]] = field(default_factory=list)
-    limit: int | None = None
-    identity: dict[str, Node] = field(default_factory=dict)
-    depth: int = 1
-
-
-class Relations:
+class Relations(Joins):
     """Lowers the relation of one query."""
 
     def __init__(self, windowed: Windowed) -> None:
+        super().__init__()
         self._windowed = windowed
         self._aliases = 0
-        self._scalars = Scalars({})
+        self._scalars = Scalars({}, self._subquery)
+        #: The stored tables that the SQL reads.
+        self.scanned: dict[str, Table] = {}
 
     def query(self, bound: plan.BoundQuery) -> tuple[Node, tuple[str, ...]]:
         """The finished SELECT and the identity columns that it ends with."""
@@ -68,7 +59,23 @@ class Relations:
             for position, column in enumerate(bound.columns)
         ]
         items.extend(_quoted_alias(node, name) for name, node in select.identity.items())
-        return self._finish(select, items), tuple(select.identity)
+        finished = self._finish(select, items)
+        if self.shared:
+            finished.set("with_", _with(list(self.shared.values())))
+        return finished, tuple(select.identity)
+
+    def _subquery(self, relation: plan.Relation, number: int, *, one: bool) -> Node:
+        """A column of a relation as a subquery, of its first row only with `one`."""
+        outer = self._scalars.columns
+        select = self._relation(relation, {number})
+        select.identity = {}
+        if one:
+            select.limit = 1 if select.limit is None else min(select.limit, 1)
+        elif select.limit is None:
+            select.order = []
+        finished = self._finish(select, [exp.Alias(this=select.columns[number], alias=sql.identifier("v"))])
+        self._scalars.columns = outer
+        return exp.Subquery(this=finished)
 
     def _relation(self, relation: plan.Relation, needed: set[int]) -> _Select:
         chain: list[tuple[plan.Relation, set[int]]] = []
@@ -92,6 +99,14 @@ class Relations:
             return self._scan(relation, needed)
         if isinstance(relation, plan.Range):
             return self._range(relation)
+        if isinstance(relation, plan.Union):
+            return self._union(relation, needed)
+        if isinstance(relation, plan.Join):
+            return self._join(relation, needed)
+        if isinstance(relation, plan.Shared):
+            return self._shared(relation)
+        if isinstance(relation, plan.Elements):
+            return self._lower_elements(relation, needed)
         assert isinstance(relation, plan.Values)
         if not relation.ids:
             return _Select(None, {})
@@ -129,8 +144,28 @@ class Relations:
         table = exp.TableAlias(this=sql.identifier(alias), columns=[sql.identifier("n")])
         return _Select(exp.Table(this=steps, alias=table), {source.id: value})
 
+    def _union(self, union: plan.Union, needed: set[int]) -> _Select:
+        kept = [(position, number) for position, number in enumerate(union.ids) if number in needed]
+        legs: list[Node] = []
+        for leg in union.legs:
+            values = [leg.columns[position] for position, _ in kept]
+            select = self._relation(leg.relation, _read(values))
+            if select.limit is not None:
+                select = self._wrap(select, _read(values))
+            select.order = []
+            scalars = self._using(select)
+            items: list[Node] = [
+                exp.Alias(this=scalars.lower(value), alias=sql.identifier(f"v{number}"))
+                for value, (_, number) in zip(values, kept, strict=True)
+            ]
+            legs.append(self._finish(select, items or [exp.Alias(this=sql.number(1), alias=sql.identifier("one"))]))
+        alias = self._alias()
+        rows = exp.Subquery(this=_all_of(legs), alias=exp.TableAlias(this=sql.identifier(alias)))
+        return _Select(rows, {number: sql.column(alias, f"v{number}") for _, number in kept})
+
     def _scan(self, scan: plan.Scan, needed: set[int]) -> _Select:
         table, alias = scan.table, self._alias()
+        self.scanned[table.relation] = table
         columns = {
             number: sql.column(alias, name, quoted=True)
             for number, name in zip(scan.ids, table.physical, strict=True)
@@ -149,19 +184,8 @@ class Relations:
     # Operators
 
     def _apply(self, operator: plan.Relation, select: _Select, used: set[int]) -> _Select:
-        match operator:
-            case plan.Filter():
-                return self._filter(operator, select, used)
-            case plan.Compute():
-                return self._compute(operator, select, used)
-            case plan.Summarize():
-                return self._summarize(operator, select, used)
-            case plan.Sort():
-                return self._sort(operator, select, used)
-            case plan.Limit():
-                return self._limit(operator, select, used)
-            case _:
-                raise AssertionError(type(operator))
+        lowered: _Select = getattr(self, _APPLIED[type(operator)])(operator, select, used)
+        return lowered
 
     def _filter(self, operator: plan.Filter, select: _Select, used: set[int]) -> _Select:
         read = _read([operator.predicate])
@@ -203,7 +227,8 @@ class Relations:
             order = [_ordered(key) for key in select.order] if call.aggregate.ordered else []
             outputs = call.aggregate.lower["duckdb"](arguments, call, predicate, order)
             columns.update(zip(call.outputs, outputs, strict=True))
-        return _Select(select.source, columns, select.where, list(keys.values()), depth=select.depth)
+        group = list(keys.values())
+        return _Select(select.source, columns, select.where, group, depth=select.depth, joins=select.joins)
 
     def _sort(self, operator: plan.Sort, select: _Select, used: set[int]) -> _Select:
         read = _read(key.value for key in operator.keys)
@@ -217,6 +242,48 @@ class Relations:
     def _limit(self, operator: plan.Limit, select: _Select, used: set[int]) -> _Select:
         del used
         select.limit = operator.count if select.limit is None else min(select.limit, operator.count)
+        return select
+
+    def _number(self, operator: plan.Number, select: _Select, used: set[int]) -> _Select:
+        below = used - {operator.id}
+        if select.limit is not None or select.group is not None:
+            select = self._wrap(select, below)
+        counted = duckdb_windows.over(sql.call("row_number"), [], [_ordered(key) for key in select.order])
+        select.columns = {**select.columns, operator.id: counted}
+        select.order = []
+        select = self._wrap(select, below | {operator.id})
+        select.order = [(select.columns[operator.id], False, False)]
+        return select
+
+    def _window(self, operator: plan.Window, select: _Select, used: set[int]) -> _Select:
+        wanted = [(number, value) for number, value in operator.columns if number in used]
+        if not wanted:
+            return select
+        below = (used - {number for number, _ in wanted}) | {operator.ordinal}
+        for _, value in wanted:
+            below |= _read(_window_values(value))
+        if select.limit is not None or select.group is not None or not _all_simple(select, below):
+            select = self._wrap(select, below)
+        scalars = self._using(select)
+        order = _ordered((select.columns[operator.ordinal], False, False))
+        made = {number: duckdb_windows.lower(value, scalars, order) for number, value in wanted}
+        select.columns = {**select.columns, **made}
+        return self._wrap(select, below | set(made))
+
+    def _series(self, operator: plan.Series, select: _Select, used: set[int]) -> _Select:
+        below = _needed_below(operator, used)
+        select = self._wrap(select, below)
+        gap = self._aliases + 1_000_000_000
+        select.columns[gap] = duckdb_series.gap(operator, select.columns)
+        select = self._wrap(select, below | {gap})
+        keys = [select.columns[key] for key in operator.keys]
+        made = duckdb_series.arrays(operator, self._using(select), select.columns[gap], used)
+        columns = {**{key: select.columns[key] for key in operator.keys}, **made}
+        last = duckdb_series.last_slot(operator, select.columns)
+        select = _Select(select.source, {**columns, gap: last}, group=keys, depth=select.depth)
+        if not operator.keys and not operator.nonempty:
+            select = self._wrap(select, set(columns) | {gap})
+            select.where.append(sql.negation(sql.is_null(select.columns[gap])))
         return select
 
     # SELECT levels
@@ -254,6 +321,10 @@ class Relations:
         parts: dict[str, Node | list[Node]] = {"expressions": items or [sql.number(1)]}
         if select.source is not None:
             parts["from_"] = exp.From(this=select.source)
+        if select.joins:
+            parts["joins"] = select.joins
+        if select.distinct_on:
+            parts["distinct"] = exp.Distinct(on=exp.Tuple(expressions=select.distinct_on))
         if select.where:
             parts["where"] = exp.Where(this=sql.both(*select.where))
         if select.group:
@@ -263,6 +334,22 @@ class Relations:
         if select.limit is not None:
             parts["limit"] = exp.Limit(expression=sql.number(select.limit))
         return exp.Select(**parts)
+
+
+#: The method that lowers each kind of operator.
+_APPLIED: dict[type[plan.Relation], str] = {
+    plan.Filter: "_filter",
+    plan.Compute: "_compute",
+    plan.Summarize: "_summarize",
+    plan.Sort: "_sort",
+    plan.Limit: "_limit",
+    plan.Expand: "_expand",
+    plan.Apply: "_lateral",
+    plan.ParseText: "_parse_text",
+    plan.Number: "_number",
+    plan.Window: "_window",
+    plan.Series: "_series",
+}
 
 
 def _needed_below(relation: plan.Relation, needed: set[int]) -> set[int]:
@@ -275,6 +362,14 @@ def _needed_below(relation: plan.Relation, needed: set[int]) -> set[int]:
             return (needed - made) | _read(value for number, value in columns if number in needed)
         case plan.Sort(keys=keys):
             return needed | _read(key.value for key in keys)
+        case plan.Expand() | plan.Apply() | plan.ParseText() | plan.Series():
+            return _needed_below_elements(relation, needed)
+        case plan.Number(id=number):
+            return needed - {number}
+        case plan.Window(columns=calls):
+            live = [(number, value) for number, value in calls if number in needed]
+            values = [part for _, value in live for part in _window_values(value)]
+            return (needed - {number for number, _ in live}) | {relation.ordinal} | _read(values)
         case plan.Summarize():
             values = [value for _, value in relation.keys]
             for call in _live(relation, needed):
@@ -285,28 +380,52 @@ def _needed_below(relation: plan.Relation, needed: set[int]) -> set[int]:
             return needed
 
 
+def _needed_below_elements(relation: plan.Relation, needed: set[int]) -> set[int]:
+    """The same for operators that take values apart."""
+    match relation:
+        case plan.Expand(columns=expansions, index=index):
+            made = {index, *(expansion.id for expansion in expansions)}
+            return (needed - made) | _read(expansion.value for expansion in expansions)
+        case plan.Apply(elements=elements):
+            return (
+                (needed - set(relation.ids))
+                | columns_named_in(relation.inner)
+                | _read(expansion.value for expansion in elements.columns)
+            )
+        case plan.ParseText(subject=subject):
+            return (needed - {*relation.groups, relation.matched}) | _read([subject])
+        case plan.Series():
+            arrays = [part for value in relation.values if value.id in needed for part in (value.value, value.default)]
+            bounds = [part for part in (relation.origin, relation.step, relation.end) if part is not None]
+            return {relation.slot, *relation.keys} | _read([*arrays, *bounds])
+        case _:
+            raise AssertionError(type(relation))
+
+
+def _window_values(value: plan.WindowCall) -> list[plan.Scalar]:
+    return [part for part in (value.value, value.group, value.default, value.span) if part is not None]
+
+
+def _all_of(legs: Sequence[Node]) -> Node:
+    """UNION ALL of SELECTs, as a balanced tree: the printer goes down to its leaves."""
+    if len(legs) == 1:
+        return legs[0]
+    middle = len(legs) // 2
+    return exp.Union(this=_all_of(legs[:middle]), expression=_all_of(legs[middle:]), distinct=False)
+
+
 def _live(operator: plan.Summarize, used: set[int]) -> list[plan.AggregateCall]:
     """The aggregates whose results are used; without keys one stays, for it makes the one row."""
     live = [call for call in operator.aggregates if used.intersection(call.outputs)]
     return live if live or operator.keys else list(operator.aggregates[:1])
 
 
-def _read(values: Iterable[plan.Scalar]) -> set[int]:
-    found: set[int] = set()
-    for value in values:
-        plan.column_ids(value, found)
-    return found
-
-
-def _all_simple(select: _Select, ids: Iterable[int]) -> bool:
-    return all(isinstance(select.columns[number], _SIMPLE) or _is_constant(select.columns[number]) for number in ids)
-
-
-def _is_constant(node: Node) -> bool:
-    """Whether GROUP BY and ORDER BY would take the node for a position, or for nothing."""
-    while isinstance(node, exp.Paren | exp.Cast | exp.Neg):
-        node = node.this
-    return isinstance(node, exp.Literal | exp.Boolean | exp.Null | exp.Placeholder)
+def _with(shared: Sequence[tuple[str, Node]]) -> Node:
+    """WITH, each part computed once."""
+    parts = [
+        exp.CTE(this=body, alias=exp.TableAlias(this=sql.identifier(name)), materialized=True) for name, body in shared
+    ]
+    return exp.With(expressions=parts)
 
 
 def _cell(kind: KqlType, value: object, *, first: bool) -> Node:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from lurewire.kql import limits, plan
+from lurewire.kql import limits, plan, tree
 from lurewire.kql.dialects import duckdb_convert, sql
-from lurewire.kql.types import INTEGERS, NUMBERS, KqlType
+from lurewire.kql.errors import semantic
+from lurewire.kql.naming import result_name
+from lurewire.kql.types import ALL_TYPES, INTEGERS, NUMBERS, KqlType
 
+from . import digests
 from .registry import Aggregate, Param, anything, ordered, same_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lurewire.kql.dialects.sql import Node
+    from lurewire.kql.udf import Udf
 
     Lower = Callable[[Sequence[Node], plan.AggregateCall, Node | None, Sequence[Node]], list[Node]]
 
@@ -256,6 +262,146 @@ def _pair(row: Aggregate, name: str, *aliases: str, prefix: str | None = None, p
     )
 
 
+def _collected(items: Node) -> Node:
+    """Collected JSON texts as one array; empty over nothing."""
+    return sql.coalesce(duckdb_convert.json_array(items), sql.text("[]"))
+
+
+def _script(udf: Udf) -> Lower:
+    """A function in Python over the values, each as JSON."""
+
+    def lower(
+        arguments: Sequence[Node], call: plan.AggregateCall, condition: Node | None, order: Sequence[Node]
+    ) -> list[Node]:
+        del order
+        written = duckdb_convert.json_of(arguments[0], call.arguments[0].type)
+        items = _over("list", written, _present(arguments[0], condition))
+        return [sql.call(udf.sql_name, _collected(items))]
+
+    return lower
+
+
+def _hll(
+    arguments: Sequence[Node], call: plan.AggregateCall, condition: Node | None, order: Sequence[Node]
+) -> list[Node]:
+    del order
+    written = duckdb_convert.json_of(arguments[0], call.arguments[0].type)
+    items = _over("list", written, _present(arguments[0], condition), distinct=True)
+    return [sql.call(digests.SKETCH.sql_name, _collected(items))]
+
+
+def _weights(arguments: Sequence[Node], condition: Node | None) -> Node:
+    """Values with their weights as an array of pairs; the weight is one where none is given."""
+    value = arguments[0]
+    weight = arguments[1] if len(arguments) > 1 else sql.number(1)
+    shown = [sql.cast(side, sql.VARCHAR) for side in (value, weight)]
+    pair = sql.concat(sql.text("["), shown[0], sql.text(","), shown[1], sql.text("]"))
+    present = _present(value, condition)
+    if len(arguments) > 1:
+        present = sql.both(sql.negation(sql.is_null(weight)), present)
+    return _collected(_over("list", pair, present))
+
+
+def _tdigest(
+    arguments: Sequence[Node], call: plan.AggregateCall, condition: Node | None, order: Sequence[Node]
+) -> list[Node]:
+    del call, order
+    return [sql.call(digests.DIGEST.sql_name, _weights(arguments[:2], condition))]
+
+
+def _percents(call: plan.AggregateCall, first: int) -> list[float]:
+    """The percentiles that a call asks for, one by one or as a literal array."""
+    found: list[float] = []
+    for argument in call.arguments[first:]:
+        assert isinstance(argument, plan.Constant)
+        value = argument.value
+        given = json.loads(value) if isinstance(value, str) else [value]
+        for item in given if isinstance(given, list) else [given]:
+            if isinstance(item, bool) or not isinstance(item, int | float | Decimal) or not 0 <= item <= 100:
+                message = f"{call.aggregate.name}(): '{item}' is no percentile between 0 and 100"
+                raise semantic(message, 0)
+            found.append(float(item))
+    return found
+
+
+def _share(percent: float) -> Node:
+    # A decimal literal: 0.55 as a double is a little more, and would take the next value.
+    return exp.Literal(this=f"{Decimal(str(percent)) / 100:f}", is_string=False)
+
+
+def _percentiles(
+    arguments: Sequence[Node], call: plan.AggregateCall, condition: Node | None, order: Sequence[Node]
+) -> list[Node]:
+    """The nearest rank: the least value at or below which that share of the values lies."""
+    del order
+    shares = [_share(percent) for percent in _percents(call, 1)]
+    name = "quantile_disc"
+    return [_filtered(sql.call(name, arguments[0], share), condition) for share in shares]
+
+
+def _filtered(node: Node, condition: Node | None) -> Node:
+    return node if condition is None else exp.Filter(this=node, expression=exp.Where(this=condition))
+
+
+def _percentiles_array(
+    arguments: Sequence[Node], call: plan.AggregateCall, condition: Node | None, order: Sequence[Node]
+) -> list[Node]:
+    found = _percentiles(arguments, call, condition, order)
+    kind = call.arguments[0].type
+    listed = sql.call("list_value", *(duckdb_convert.json_of(node, kind) for node in found))
+    array = duckdb_convert.json_array(listed)
+    return [sql.case([(sql.negation(sql.is_null(found[0])), array)])] if found else [sql.text("[]")]
+
+
+def _weighted(arguments: Sequence[Node], call: plan.AggregateCall, condition: Node | None) -> Node:
+    percents = sql.text(json.dumps(_percents(call, 2)))
+    return sql.call(digests.WEIGHTED.sql_name, _weights(arguments[:2], condition), percents)
+
+
+def _percentilesw(
+    arguments: Sequence[Node], call: plan.AggregateCall, condition: Node | None, order: Sequence[Node]
+) -> list[Node]:
+    del order
+    found = _weighted(arguments, call, condition)
+    return [
+        sql.cast(sql.call("json_extract_string", found, sql.text(f"$[{place}]")), duckdb_convert.STORAGE[kind])
+        for place, kind in enumerate(call.types)
+    ]
+
+
+def _percentilesw_array(
+    arguments: Sequence[Node], call: plan.AggregateCall, condition: Node | None, order: Sequence[Node]
+) -> list[Node]:
+    del order
+    kind = call.arguments[0].type
+    items = duckdb_convert.text_list(_weighted(arguments, call, condition))
+    element = sql.cast(sql.variable("e"), duckdb_convert.STORAGE[kind])
+    written = sql.call("list_transform", items, sql.lambda_("e", duckdb_convert.json_of(element, kind)))
+    return [duckdb_convert.json_array(written)]
+
+
+def _labels(first: int) -> Callable[[tree.Call], tuple[str, ...]]:
+    """`percentile_x_95`, `percentile_x_99_9`."""
+
+    def labels(node: tree.Call) -> tuple[str, ...]:
+        inner = (result_name(node.arguments[0]) or "") if node.arguments else ""
+        shown = [str(item.value) if isinstance(item, tree.Literal) else "" for item in node.arguments[first:]]
+        return tuple(f"percentile_{inner}_{item.removesuffix('.0').replace('.', '_')}" for item in shown)
+
+    return labels
+
+
+def _paired(name: str) -> Lower:
+    def lower(
+        arguments: Sequence[Node], call: plan.AggregateCall, condition: Node | None, order: Sequence[Node]
+    ) -> list[Node]:
+        del call, order
+        node = sql.call(name, arguments[0], arguments[1])
+        return [_filtered(node, condition)]
+
+    return lower
+
+
 _VALUE = (anything("expr"),)
 _COUNT = Aggregate("count", (anything("expr"),), KqlType.LONG, _duckdb(_count), "count", optional=1)
 _DCOUNT = Aggregate(
@@ -282,6 +428,25 @@ _ANY = Aggregate("take_any", _VALUE, same_as(0), _duckdb(_take_any), None, sever
 _REALS = (Param("expr", NUMBERS | {KqlType.DYNAMIC}, KqlType.REAL),)
 _STDEV = Aggregate("stdev", _REALS, KqlType.REAL, _duckdb(_statistic("stddev_samp", 0)), "stdev")
 _VARIANCE = Aggregate("variance", _REALS, KqlType.REAL, _duckdb(_statistic("var_samp", 0)), "variance")
+
+_STDEVP = Aggregate("stdevp", _REALS, KqlType.REAL, _duckdb(_statistic("stddev_pop", 0)), "stdevp")
+_VARIANCEP = Aggregate("variancep", _REALS, KqlType.REAL, _duckdb(_statistic("var_pop", 0)), "variancep")
+_COVARIANCE = Aggregate("covariance", _REALS * 2, KqlType.REAL, _duckdb(_paired("covar_samp")), "covariance")
+_COVARIANCEP = Aggregate("covariancep", _REALS * 2, KqlType.REAL, _duckdb(_paired("covar_pop")), "covariancep")
+_RANKED = Param("expr", _AVERAGED - {KqlType.DECIMAL})
+_WEIGHT = Param("weight", NUMBERS - {KqlType.DECIMAL})
+_PERCENT = Param("percentile", ALL_TYPES, None, literal=True)
+_DYNAMIC = (Param("expr", frozenset({KqlType.DYNAMIC})),)
+_PERCENTILES_PAGE = "percentiles-aggregation-function"
+_WEIGHTED_PAGE = "percentilesw-aggregation-function"
+_HLL = Aggregate(
+    "hll",
+    (Param("expr"), Param("accuracy", INTEGERS, None, literal=True)),
+    KqlType.DYNAMIC,
+    _duckdb(_hll),
+    "hll",
+    optional=1,
+)
 
 AGGREGATES = (
     _COUNT,
@@ -323,10 +488,73 @@ AGGREGATES = (
     Aggregate("arg_min", _VALUE, same_as(0), _duckdb(_arg("arg_min")), None, ("argmin",), several=True),
     _STDEV,
     _pair(_STDEV, "stdevif", prefix="stdevif"),
-    Aggregate("stdevp", _REALS, KqlType.REAL, _duckdb(_statistic("stddev_pop", 0)), "stdevp"),
+    _STDEVP,
     _VARIANCE,
     _pair(_VARIANCE, "varianceif", prefix="varianceif"),
-    Aggregate("variancep", _REALS, KqlType.REAL, _duckdb(_statistic("var_pop", 0)), "variancep"),
+    _VARIANCEP,
+    # The engine's documented answer of variancepif() is that of a sample, unlike variancep().
+    _pair(_VARIANCE, "variancepif", prefix="variancepif"),
+    _COVARIANCE,
+    _pair(_COVARIANCE, "covarianceif", prefix="covarianceif"),
+    _COVARIANCEP,
+    _pair(_COVARIANCEP, "covariancepif", prefix="covariancepif"),
+    *(
+        Aggregate(
+            name,
+            (_RANKED, _PERCENT),
+            same_as(0),
+            _duckdb(_percentiles),
+            "percentile",
+            page=_PERCENTILES_PAGE,
+            variadic=name == "percentiles",
+            labels=_labels(1),
+        )
+        for name in ("percentile", "percentiles")
+    ),
+    Aggregate(
+        "percentiles_array",
+        (_RANKED, _PERCENT),
+        KqlType.DYNAMIC,
+        _duckdb(_percentiles_array),
+        "percentile",
+        page=_PERCENTILES_PAGE,
+        variadic=True,
+    ),
+    *(
+        Aggregate(
+            name,
+            (_RANKED, _WEIGHT, _PERCENT),
+            same_as(0),
+            _duckdb(_percentilesw),
+            "percentile",
+            page=_WEIGHTED_PAGE,
+            variadic=name == "percentilesw",
+            labels=_labels(2),
+        )
+        for name in ("percentilew", "percentilesw")
+    ),
+    Aggregate(
+        "percentilesw_array",
+        (_RANKED, _WEIGHT, _PERCENT),
+        KqlType.DYNAMIC,
+        _duckdb(_percentilesw_array),
+        "percentile",
+        page=_WEIGHTED_PAGE,
+        variadic=True,
+    ),
+    _HLL,
+    _pair(_HLL, "hll_if"),
+    Aggregate("hll_merge", _DYNAMIC, KqlType.DYNAMIC, _duckdb(_script(digests.MERGED_SKETCH)), "hll_merge"),
+    Aggregate("tdigest", (_RANKED, _WEIGHT), KqlType.DYNAMIC, _duckdb(_tdigest), "tdigest", optional=1),
+    Aggregate(
+        "tdigest_merge",
+        _DYNAMIC,
+        KqlType.DYNAMIC,
+        _duckdb(_script(digests.MERGED_DIGEST)),
+        "merge_tdigests",
+        ("merge_tdigest",),
+    ),
+    Aggregate("buildschema", _DYNAMIC, KqlType.DYNAMIC, _duckdb(_script(digests.SCHEMA)), "schema"),
     *(
         Aggregate(
             f"binary_all_{word}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import zoneinfo
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -13,8 +15,8 @@ from lurewire.kql.errors import semantic
 from lurewire.kql.scope import ERROR
 from lurewire.kql.types import KqlType
 
-from .common import duckdb, literal_argument
-from .registry import Function, moment, span, text, whole
+from .common import duckdb, literal_argument, scripted
+from .registry import Function, moment, real, span, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -369,7 +371,88 @@ def _format_timespan(arguments: Sequence[Node], call: plan.Call) -> Node:
     return duckdb_time.bind(sql.call("abs", arguments[0]), "s", lambda value: _format(elements, value, _span_element))
 
 
+# Making datetimes and timespans, and time zones
+
+
+def _make_datetime(
+    year: int, month: int, day: int, hour: int | None, minute: int | None, second: float | None
+) -> int | None:
+    try:
+        start = dt.datetime(year, month, day, hour or 0, minute or 0, tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
+        return None
+    extra = second or 0.0
+    return ticks.ticks_from_datetime(start) + int(extra * ticks.PER_SECOND) if 0 <= extra < 60 else None
+
+
+def _make_timespan(first: int, second: int, third: float | None, fourth: float | None) -> int | None:
+    """hour, minute; hour, minute, second; or day, hour, minute, second."""
+    if fourth is not None:
+        days, hours, minutes, seconds = first, second, int(third or 0), fourth
+    else:
+        days, hours, minutes, seconds = 0, first, second, third or 0.0
+    if not (0 <= hours < 24 and 0 <= minutes < 60 and 0 <= seconds < 60):
+        return None
+    return ((days * 24 + hours) * 60 + minutes) * ticks.PER_MINUTE + round(seconds * ticks.PER_SECOND)
+
+
+def _zone(name: str) -> zoneinfo.ZoneInfo | None:
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def _moved(value: int, name: str, *, to_local: bool) -> int | None:
+    """The datetime in the other clock; the ticks below a microsecond are kept."""
+    zone = _zone(name)
+    if zone is None:
+        return None
+    micros, rest = divmod(value, ticks.PER_MICROSECOND)
+    plain = dt.datetime(1, 1, 1) + dt.timedelta(microseconds=micros)  # noqa: DTZ001 - a clock without a zone
+    try:
+        if to_local:
+            offset = plain.replace(tzinfo=dt.UTC).astimezone(zone).utcoffset()
+        else:
+            # Of two offsets, in the hour that is left out or comes twice, the larger is that of summer time.
+            first, second = (plain.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+            assert first is not None
+            assert second is not None
+            offset = max(first, second)
+    except OverflowError:
+        return None
+    assert offset is not None
+    moved = micros + offset // dt.timedelta(microseconds=1) * (1 if to_local else -1)
+    return moved * ticks.PER_MICROSECOND + rest if 0 <= moved <= ticks.MAX_DATETIME // ticks.PER_MICROSECOND else None
+
+
 FUNCTIONS = (
+    scripted(
+        "make_datetime",
+        _make_datetime,
+        (*(whole(name) for name in ("year", "month", "day", "hour", "minute")), real("second")),
+        KqlType.DATETIME,
+        optional=3,
+    ),
+    scripted(
+        "make_timespan",
+        _make_timespan,
+        (whole("first"), whole("second"), real("third"), real("fourth")),
+        KqlType.TIMESPAN,
+        optional=2,
+    ),
+    scripted(
+        "datetime_utc_to_local",
+        lambda value, name: _moved(value, name, to_local=True),
+        (moment("from"), text("timezone")),
+        KqlType.DATETIME,
+    ),
+    scripted(
+        "datetime_local_to_utc",
+        lambda value, name: _moved(value, name, to_local=False),
+        (moment("from"), text("timezone")),
+        KqlType.DATETIME,
+    ),
     Function("now", (span("offset"),), KqlType.DATETIME, optional=1, bind=_bind_now, never_null=True),
     Function("ago", (span("timespan"),), KqlType.DATETIME, bind=_bind_ago),
     Function(

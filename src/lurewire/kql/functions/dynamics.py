@@ -85,7 +85,7 @@ def _bind_pack_all(binder: ExpressionBinder, node: tree.Call, row: Function) -> 
     parts: list[plan.Scalar] = []
     for column in columns:
         parts.extend((plan.Constant(KqlType.STRING, column.name), plan.ColumnRef(column.type, column.id)))
-    return plan.Call(KqlType.DYNAMIC, _PACK_PRESENT if ignore.value else _BAG_PACK, tuple(parts))
+    return plan.Call(KqlType.DYNAMIC, _PACK_PRESENT if ignore.value else BAG_PACK, tuple(parts))
 
 
 def _pack_present(arguments: Sequence[Node], call: plan.Call) -> Node:
@@ -262,7 +262,7 @@ def _range(arguments: Sequence[Node], call: plan.Call) -> Node:
     return duckdb_convert.json_array(sql.call("list_transform", kept, sql.lambda_("e", written)))
 
 
-_BAG_PACK = Function(
+BAG_PACK = Function(
     "bag_pack",
     (anything("key"), anything("value")),
     KqlType.DYNAMIC,
@@ -290,7 +290,7 @@ FUNCTIONS = (
         never_null=True,
         least=0,
     ),
-    _BAG_PACK,
+    BAG_PACK,
     Function(
         "pack_all",
         (param("ignore_null_empty", KqlType.BOOL, literal=True),),

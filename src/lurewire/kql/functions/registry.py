@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from lurewire.kql import plan, tree
     from lurewire.kql.binder import ExpressionBinder
+    from lurewire.kql.udf import Udf
 
 #: How the column of an unnamed call is called (kinds of the published grammar's ResultNameKind):
 #: by default, after its first argument, with a prefix, or by the prefix alone.
@@ -99,7 +100,7 @@ class Function:
     `params` are the positional parameters, of which the last `optional` may be left out; with `variadic` the last one
     repeats. `result` is a type or a rule over the bound arguments. A call is null where an argument is, unless
     `never_null`; `makes_null` says that it may be null of itself. `bind` builds the plan node where a plain call will
-    not do. `lower` has one entry per dialect.
+    not do. `lower` has one entry per dialect; it calls `udf` where SQL alone will not do.
     """
 
     name: str
@@ -116,6 +117,9 @@ class Function:
     bind: Callable[[ExpressionBinder, tree.Call, Function], plan.Scalar] | None = None
     page: str | None = None
     least: int | None = None
+    udf: Udf | None = None
+    #: The result is an array whose elements are columns where the call stands alone: their names and types.
+    columns: Callable[[tree.Call], tuple[tuple[str, KqlType], ...]] | None = None
 
     @property
     def documentation(self) -> str:
@@ -144,6 +148,10 @@ class Aggregate:
     deterministic: bool = True
     ordered: bool = False
     page: str | None = None
+    #: The last parameter repeats.
+    variadic: bool = False
+    #: The names of the result columns where a call has several, and how many there are.
+    labels: Callable[[tree.Call], tuple[str, ...]] | None = None
 
     @property
     def documentation(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from sqlglot import exp
 
 from lurewire.kql import plan, tree
 from lurewire.kql.conversions import to
-from lurewire.kql.dialects import duckdb_convert, sql
+from lurewire.kql.dialects import duckdb_convert, duckdb_text, duckdb_time, sql
 from lurewire.kql.errors import semantic, unsupported
 from lurewire.kql.scope import ERROR
 from lurewire.kql.types import ALL_TYPES, INTEGERS, TYPE_NAMES, KqlType
@@ -96,7 +97,7 @@ def _replace_regex(arguments: Sequence[Node], call: plan.Call) -> Node:
 def _bind_extract(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:
     kind = KqlType.STRING
     if len(node.arguments) == 4:
-        kind = _typeof(node.arguments[3])
+        kind = typeof(node.arguments[3])
         node = tree.Call(node.at, node.name, node.arguments[:3])
     arguments = binder.arguments(node, row)
     if ERROR in arguments:
@@ -104,7 +105,8 @@ def _bind_extract(binder: ExpressionBinder, node: tree.Call, row: Function) -> p
     return to(plan.Call(KqlType.STRING, row, tuple(arguments)), kind)
 
 
-def _typeof(node: tree.Expression) -> KqlType:
+def typeof(node: tree.Expression) -> KqlType:
+    """The type that `typeof(...)` names; raises Problem for anything else."""
     match node:
         case tree.Call(name="typeof", arguments=(tree.Name(name=name),)) if name in TYPE_NAMES:
             return TYPE_NAMES[name]
@@ -124,23 +126,35 @@ def _group_count(pattern: str) -> int:
 
 
 def _bind_extract_all(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:
+    chosen: tuple[plan.Scalar, ...] = ()
     if len(node.arguments) == 3:
-        raise unsupported("extract_all() with chosen capture groups", node.at, node.name)
+        groups = binder.bind(node.arguments[1])
+        if not isinstance(groups, plan.Constant) or groups.type is not KqlType.DYNAMIC:
+            raise unsupported(f"{node.name}(): capture groups that are not a literal array", node.arguments[1].at)
+        known = json.loads(str(groups.value)) if groups.value is not None else None
+        if not isinstance(known, list) or not known or not all(type(group) is int for group in known):
+            raise unsupported(f"{node.name}(): capture groups chosen by name", node.arguments[1].at)
+        chosen = (groups,)
+        node = tree.Call(node.at, node.name, (node.arguments[0], node.arguments[2]))
     arguments = binder.arguments(node, row)
-    return ERROR if ERROR in arguments else plan.Call(KqlType.DYNAMIC, row, tuple(arguments))
+    return ERROR if ERROR in arguments else plan.Call(KqlType.DYNAMIC, row, (*arguments, *chosen))
 
 
 def _extract_all(arguments: Sequence[Node], call: plan.Call) -> Node:
-    groups = _group_count(str(literal_argument(call, 0)))
+    count = _group_count(str(literal_argument(call, 0)))
+    wanted = json.loads(str(literal_argument(call, 2))) if len(call.arguments) == 3 else list(range(1, count + 1))
+    wanted = [group for group in wanted if 0 <= group <= count]
 
     def matches(group: int) -> Node:
         return sql.call("regexp_extract_all", arguments[1], arguments[0], sql.number(group))
 
-    if groups <= 1:
-        found = matches(groups)
+    if len(wanted) <= 1:
+        found = matches(wanted[0] if wanted else 0)
     else:
-        zipped = sql.call("list_zip", *(matches(group) for group in range(1, groups + 1)))
-        fields = [sql.call("struct_extract", sql.variable("z"), sql.number(group)) for group in range(1, groups + 1)]
+        zipped = sql.call("list_zip", *(matches(group) for group in wanted))
+        fields = [
+            sql.call("struct_extract", sql.variable("z"), sql.number(place)) for place in range(1, len(wanted) + 1)
+        ]
         found = sql.call("list_transform", zipped, sql.lambda_("z", sql.call("list_value", *fields)))
     return sql.case(
         [(sql.binary(exp.GT, sql.call("len", found), sql.number(0)), sql.cast(sql.call("to_json", found), sql.VARCHAR))]
@@ -171,6 +185,92 @@ def _nth_position(window: Node, match: Node, occurrence: Node, first: Node) -> N
     here = sql.call("starts_with", sql.call("substr", window, sql.variable("i")), match)
     found = sql.call("list_extract", sql.call("list_filter", places, sql.lambda_("i", here)), occurrence)
     return sql.coalesce(sql.subtract(sql.add(found, first), sql.number(1)), sql.number(-1))
+
+
+def _indexof_regex(arguments: Sequence[Node], call: plan.Call) -> Node:
+    """The place of the nth match that does not overlap the ones before; null where a number is out of its range."""
+    del call
+    defaults: list[Node] = [sql.number(0), sql.number(-1), sql.number(1)]
+    source, pattern = arguments[0], arguments[1]
+    start, length, nth = [*arguments[2:], *defaults[len(arguments) - 2 :]]
+    size = sql.case([(sql.equal(length, sql.number(-1)), sql.call("length", source))], length)
+    window = sql.call("substr", source, sql.add(start, sql.number(1)), size)
+
+    def place(text_: Node) -> Node:
+        parts = sql.call("string_split_regex", text_, pattern)
+        found = sql.call("regexp_extract_all", text_, pattern)
+        before = sql.call("list_slice", parts, sql.number(1), nth)
+        between = sql.call("list_slice", found, sql.number(1), sql.subtract(nth, sql.number(1)))
+        passed = [
+            sql.coalesce(sql.call("length", sql.call("array_to_string", items, sql.text(""))), sql.number(0))
+            for items in (before, between)
+        ]
+        return sql.case(
+            [(sql.binary(exp.LT, sql.call("len", found), nth), sql.number(-1))], sql.add(sql.add(*passed), start)
+        )
+
+    valid = sql.both(
+        sql.binary(exp.GTE, start, sql.number(0)),
+        sql.binary(exp.GTE, length, sql.number(-1)),
+        sql.binary(exp.GT, nth, sql.number(0)),
+    )
+    return sql.cast(sql.case([(valid, duckdb_time.bind(window, "w", place))]), sql.BIGINT)
+
+
+def _strcmp(arguments: Sequence[Node], call: plan.Call) -> Node:
+    del call
+    less, more = (sql.binary(kind, arguments[0], arguments[1]) for kind in (exp.LT, exp.GT))
+    return sql.cast(sql.case([(less, sql.number(-1)), (more, sql.number(1))], sql.number(0)), sql.BIGINT)
+
+
+def _has_any_index(arguments: Sequence[Node], call: plan.Call) -> Node:
+    """The place of the first array element that is in the text as a term; -1 without one."""
+    del call
+
+    def place(items: Node) -> Node:
+        places = sql.call("range", sql.number(1), sql.add(sql.call("len", items), sql.number(1)))
+        needle = sql.coalesce(sql.call("list_extract", items, sql.variable("i")), sql.text(""))
+        inside = duckdb_text.term_of("has", False, arguments[0], needle)
+        first = sql.call("list_extract", sql.call("list_filter", places, sql.lambda_("i", inside)), sql.number(1))
+        return sql.subtract(sql.coalesce(first, sql.number(0)), sql.number(1))
+
+    return duckdb_time.bind(duckdb_convert.text_list(arguments[1]), "ts", place)
+
+
+def _bind_extract_json(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:
+    """A JSONPath of keys and indexes into a text; the third argument says the type, which is string without it."""
+    kind = KqlType.STRING
+    if len(node.arguments) == 3:
+        kind = typeof(node.arguments[2])
+        node = tree.Call(node.at, node.name, node.arguments[:2])
+    arguments = binder.arguments(node, row)
+    if ERROR in arguments:
+        return ERROR
+    assert isinstance(arguments[0], plan.Constant)
+    steps = _json_path(str(arguments[0].value))
+    if steps is None:
+        raise unsupported(f"the JSONPath '{arguments[0].value}'", node.arguments[0].at, str(arguments[0].value))
+    document: plan.Scalar = plan.Call(KqlType.DYNAMIC, row, (arguments[1],))
+    return to(plan.Path(KqlType.DYNAMIC, document, steps) if steps else document, kind)
+
+
+_STEP = re.compile(r"\.(?P<name>[^.\[\]*]+)|\[(?P<index>-?\d+)\]|\[(?:'(?P<one>[^']*)'|\"(?P<two>[^\"]*)\")\]")
+
+
+def _json_path(path: str) -> tuple[str | int, ...] | None:
+    """`$.a[0]['b']` as steps; None for what is no such path."""
+    if not path.startswith("$"):
+        return None
+    steps: list[str | int] = []
+    place = 1
+    while place < len(path):
+        match = _STEP.match(path, place)
+        if match is None:
+            return None
+        name = match["name"] or match["one"] or match["two"]
+        steps.append(int(match["index"]) if match["index"] is not None else name or "")
+        place = match.end()
+    return tuple(steps)
 
 
 def _countof(arguments: Sequence[Node], call: plan.Call) -> Node:
@@ -316,6 +416,27 @@ FUNCTIONS = (
         KqlType.LONG,
         duckdb(_countof),
         optional=1,
+    ),
+    Function(
+        "indexof_regex",
+        (text("string"), text("match"), whole("start"), whole("length"), whole("occurrence")),
+        KqlType.LONG,
+        duckdb(_indexof_regex),
+        optional=3,
+        makes_null=True,
+    ),
+    Function("strcmp", (text("string1"), text("string2")), KqlType.LONG, duckdb(_strcmp)),
+    Function(
+        "has_any_index", (text("source"), dynamic("values")), KqlType.LONG, duckdb(_has_any_index), makes_null=True
+    ),
+    Function(
+        "extract_json",
+        (text("jsonPath", literal=True), text("dataSource")),
+        KqlType.STRING,
+        duckdb(lambda arguments, _: duckdb_convert.parse_json(arguments[0])),
+        ("extractjson",),
+        makes_null=True,
+        bind=_bind_extract_json,
     ),
     Function("reverse", (_TEXT_OF_ANY,), KqlType.STRING, named("reverse")),
     Function(

@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import columns, rendering, rows, series, sources, summarize
+from . import (
+    by_names,
+    columns,
+    evaluate,
+    expansion,
+    invocation,
+    joins,
+    make_series,
+    parsing,
+    rendering,
+    rows,
+    samples,
+    serialization,
+    series,
+    sources,
+    summarize,
+    unions,
+)
 
 if TYPE_CHECKING:
     from .registry import TabularOperator
@@ -16,6 +33,16 @@ ROWS = (
     *sources.OPERATORS,
     *series.OPERATORS,
     *rendering.OPERATORS,
+    *serialization.OPERATORS,
+    *unions.OPERATORS,
+    *make_series.OPERATORS,
+    *evaluate.OPERATORS,
+    *samples.OPERATORS,
+    *invocation.OPERATORS,
+    *joins.OPERATORS,
+    *expansion.OPERATORS,
+    *parsing.OPERATORS,
+    *by_names.OPERATORS,
 )
 
 #: Operators after a pipe.

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 from lurewire.kql import plan, tree
 from lurewire.kql.binder import ExpressionBinder
+from lurewire.kql.conversions import to
 from lurewire.kql.errors import UNRESOLVED, Problem, nearest, semantic, unsupported
+from lurewire.kql.functions import FUNCTIONS
 from lurewire.kql.naming import result_name
 from lurewire.kql.scope import ERROR, Projection, Rows
+from lurewire.kql.types import KqlType
 
 from .registry import TabularOperator
+from .serialization import with_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,6 +91,7 @@ def compute(
 ) -> plan.Relation:
     """Adds the columns that `nodes` say to a projection; the relation computes those that are not there yet."""
     binder = ExpressionBinder(context, rows, operator)
+    binder.windows = []
     made: list[tuple[int, plan.Scalar]] = []
     for node in nodes:
         if isinstance(node, tree.Star):
@@ -94,11 +99,16 @@ def compute(
                 projection.declare(column.name, column.id, column.type, node.at, replace=True)
             continue
         expression, name = node, None
+        names = node.names if isinstance(node, tree.Named) else ()
         if isinstance(node, tree.Named):
-            if len(node.names) > 1:
-                raise unsupported("assigning to several names at once", node.at)
             expression, name = node.value, node.names[0]
         value = binder.bind(expression)
+        parts = parts_of(expression)
+        if parts and value is not ERROR:
+            made.extend(take_parts(value, parts, names, projection, context, node.at, replace=replace))
+            continue
+        if len(names) > 1:
+            raise unsupported("assigning to several names at once", node.at)
         number = value.id if isinstance(value, plan.ColumnRef) else context.new_id()
         if not isinstance(value, plan.ColumnRef) and value is not ERROR:
             made.append((number, value))
@@ -109,7 +119,41 @@ def compute(
         else:
             automatic = result_name(expression) or projection.unnamed(rows.columns if replace else ())
             projection.add(automatic, number, value.type, replace=replace)
-    return plan.Compute(rows.relation, tuple(made)) if made else rows.relation
+    source = with_windows(rows.relation, binder)
+    return plan.Compute(source, tuple(made)) if made else source
+
+
+def parts_of(node: tree.Expression) -> tuple[tuple[str, KqlType], ...]:
+    """The columns of a function that has several; none for any other expression."""
+    call = _bare(node)
+    row = FUNCTIONS.get(call.name) if isinstance(call, tree.Call) else None
+    if row is None or row.columns is None:
+        return ()
+    assert isinstance(call, tree.Call)
+    return row.columns(call)
+
+
+def take_parts(
+    value: plan.Scalar,
+    parts: tuple[tuple[str, KqlType], ...],
+    names: Sequence[str],
+    projection: Projection,
+    context: Context,
+    at: int,
+    *,
+    replace: bool,
+) -> list[tuple[int, plan.Scalar]]:
+    """The columns of a call that has several: those named; all of them where none is named, or by several in project."""
+    made: list[tuple[int, plan.Scalar]] = []
+    every = not names or (len(names) > 1 and not replace)
+    for place, (label, kind) in enumerate(parts if every else parts[: len(names)]):
+        number = context.new_id()
+        made.append((number, to(plan.Path(KqlType.DYNAMIC, value, (place,)), kind)))
+        if place < len(names):
+            projection.declare(names[place], number, kind, at, replace=replace)
+        else:
+            projection.add(label, number, kind, replace=replace)
+    return made
 
 
 def _bare(node: tree.Expression) -> tree.Expression:

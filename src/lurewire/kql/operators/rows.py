@@ -13,6 +13,7 @@ from lurewire.kql.scope import ERROR, Rows
 from lurewire.kql.types import INTEGERS, KqlType
 
 from .registry import TabularOperator
+from .serialization import with_windows
 
 if TYPE_CHECKING:
     from lurewire.kql.lexer import Token
@@ -67,15 +68,17 @@ def _parse_where(parser: Parser, name: Token) -> Where:
 
 
 def _bind_where(node: Where, rows: Rows, context: Context) -> Rows:
-    predicate = ExpressionBinder(context, rows, "where").boolean(node.predicate, "'where' operator: the predicate")
-    return Rows(plan.Filter(rows.relation, predicate), rows.columns)
+    binder = ExpressionBinder(context, rows, "where")
+    binder.windows = []
+    predicate = binder.boolean(node.predicate, "'where' operator: the predicate")
+    return Rows(plan.Filter(with_windows(rows.relation, binder), predicate), rows.columns)
 
 
 def _parse_take(parser: Parser, name: Token) -> Take:
     return Take(name.at, parser.expression())
 
 
-def _row_count(node: tree.Expression, context: Context, operator: str) -> int:
+def row_count(node: tree.Expression, context: Context, operator: str) -> int:
     """A literal number of rows, which may come from a let."""
     value = ExpressionBinder(context, None, operator).bind(node)
     if value is ERROR:
@@ -88,7 +91,7 @@ def _row_count(node: tree.Expression, context: Context, operator: str) -> int:
 
 
 def _bind_take(node: Take, rows: Rows, context: Context) -> Rows:
-    count = _row_count(node.count, context, "take")
+    count = row_count(node.count, context, "take")
     if not _is_sorted(rows.relation):
         context.deterministic = False
     return Rows(plan.Limit(rows.relation, count), rows.columns)
@@ -174,7 +177,7 @@ def _parse_top(parser: Parser, name: Token) -> Top:
 
 
 def _bind_top(node: Top, rows: Rows, context: Context) -> Rows:
-    count = _row_count(node.count, context, "top")
+    count = row_count(node.count, context, "top")
     ordered = plan.Sort(rows.relation, _bind_keys(node.keys, rows, context, "top"))
     return Rows(plan.Limit(ordered, count), rows.columns)
 

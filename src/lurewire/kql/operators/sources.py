@@ -12,6 +12,7 @@ from lurewire.kql.errors import semantic, unsupported
 from lurewire.kql.scope import ERROR, Projection, Rows
 from lurewire.kql.types import NUMBERS, Column, KqlType
 
+from .columns import parts_of, take_parts
 from .registry import TabularOperator
 
 if TYPE_CHECKING:
@@ -46,9 +47,15 @@ def _bind_print(node: Print, rows: Rows, context: Context) -> Rows:
     binder = ExpressionBinder(context, source, "print")
     projection, made = Projection(), []
     for position, item in enumerate(node.columns):
-        if isinstance(item, tree.Named) and len(item.names) > 1:
+        names = item.names if isinstance(item, tree.Named) else ()
+        expression = item.value if isinstance(item, tree.Named) else item
+        value = binder.bind(expression)
+        parts = parts_of(expression)
+        if parts and value is not ERROR:
+            made.extend(take_parts(value, parts, names, projection, context, item.at, replace=False))
+            continue
+        if len(names) > 1:
             raise unsupported("assigning to several names at once", item.at)
-        value = binder.bind(item.value if isinstance(item, tree.Named) else item)
         number = context.new_id()
         if value is not ERROR:
             made.append((number, value))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lurewire.kql import plan, tree
 from lurewire.kql.binder import ExpressionBinder
 from lurewire.kql.conversions import to
-from lurewire.kql.errors import Problem, semantic, unsupported
+from lurewire.kql.errors import Consequence, Problem, semantic, unsupported
 from lurewire.kql.functions import AGGREGATES
 from lurewire.kql.naming import aggregate_name, result_name
 from lurewire.kql.scope import ERROR, Projection, Rows
@@ -111,12 +111,12 @@ def aggregate_call(
     given = list(arguments)
     predicate = None
     if row.conditional:
-        place = min(len(row.params), 1)
+        place = len(row.params) - row.optional
         if len(given) <= place:
             raise semantic(f"{node.name}(): a predicate is missing", node.at, token=node.name)
         predicate = binder.boolean(given.pop(place), f"{node.name}(): the predicate")
     limit = _limit(binder, node, given, row)
-    most = len(given) if row.several else len(row.params)
+    most = len(given) if row.several or row.variadic else len(row.params)
     if not len(row.params) - row.optional <= len(given) <= most:
         raise semantic(f"{node.name}(): wrong number of arguments", node.at, token=node.name)
     values = [
@@ -131,10 +131,25 @@ def aggregate_call(
         found.context.deterministic = False
     kind = row.result if isinstance(row.result, KqlType) else row.result(values)
     kinds = tuple(value.type for value in values) if row.several else (kind,)
+    if row.labels is not None:
+        kinds = (kind,) * len(row.labels(node))
     outputs = tuple(found.context.new_id() for _ in kinds)
     call = plan.AggregateCall(row, tuple(values), predicate, limit, outputs, kinds)
     found.calls.append(call)
     return call
+
+
+def aggregate_calls(
+    node: tree.Call, predicates: Sequence[plan.Scalar], rows: Rows, context: Context
+) -> list[plan.AggregateCall]:
+    """One aggregate over the rows of each predicate; raises Problem where the call is wrong."""
+    calls = []
+    for predicate in predicates:
+        found = aggregate_call(_Aggregates(rows, context, []), node, AGGREGATES[node.name], node.arguments)
+        if found is None:
+            raise Consequence(node.at)
+        calls.append(replace(found, predicate=predicate))
+    return calls
 
 
 def _limit(binder: ExpressionBinder, node: tree.Call, given: list[tree.Expression], row: Aggregate) -> int | None:
@@ -147,7 +162,8 @@ def _limit(binder: ExpressionBinder, node: tree.Call, given: list[tree.Expressio
     return value.value
 
 
-def _bind(node: Summarize, rows: Rows, context: Context) -> Rows:
+def bind_summarize(node: Summarize, rows: Rows, context: Context) -> Rows:
+    """The groups and aggregates; keys come first among the columns."""
     projection, keys = bind_keys(node.keys, rows, context, "summarize")
     found = _Aggregates(rows, context, keys)
     for item in node.aggregates:
@@ -168,6 +184,12 @@ def _aggregate_column(item: tree.Expression, found: _Aggregates, projection: Pro
     if row is not None and row.several:
         assert isinstance(expression, tree.Call)
         _several(expression, row, names, found, projection, node)
+        return
+    if row is not None and row.labels is not None:
+        assert isinstance(expression, tree.Call)
+        call = aggregate_call(found, expression, row, expression.arguments)
+        if call is not None:
+            _declare(call, names, row.labels(expression), projection, item.at)
         return
     if len(names) > 1:
         raise unsupported("assigning to several names at once", item.at)
@@ -219,11 +241,17 @@ def _several(
             labels.append(_several_label(call_node, row, position))
             taken.add(labels[-1])
     call = aggregate_call(found, call_node, row, arguments)
-    if call is None:
-        return
+    if call is not None:
+        _declare(call, names, labels, projection, call_node.at)
+
+
+def _declare(
+    call: plan.AggregateCall, names: Sequence[str], labels: Sequence[str], projection: Projection, at: int
+) -> None:
+    """The result columns of a call: those that are named, then the others."""
     for position, (number, kind) in enumerate(zip(call.outputs, call.types, strict=True)):
         if position < len(names):
-            projection.declare(names[position], number, kind, call_node.at)
+            projection.declare(names[position], number, kind, at)
         else:
             projection.add(labels[position], number, kind)
 
@@ -241,4 +269,4 @@ def _several_label(call: tree.Call, row: Aggregate, position: int) -> str:
     return f"{prefix}_{result_name(call.arguments[0]) or ''}_arg{position}" if position else f"{prefix}_"
 
 
-OPERATORS = (TabularOperator("summarize", Summarize, _parse, _bind, row_wise=False),)
+OPERATORS = (TabularOperator("summarize", Summarize, _parse, bind_summarize, row_wise=False),)

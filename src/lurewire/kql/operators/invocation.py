@@ -1,0 +1,78 @@
+"""Operators that stand for the whole pipeline before them: as, which names it, and invoke, which passes it to a function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lurewire.kql import tree
+from lurewire.kql.errors import semantic
+from lurewire.kql.scope import Rows, TabularLet
+
+from .registry import TabularOperator
+
+if TYPE_CHECKING:
+    from lurewire.kql.lexer import Token
+    from lurewire.kql.parser import Parser
+    from lurewire.kql.scope import Context
+
+
+@dataclass(frozen=True, slots=True)
+class As(tree.Operator):
+    """`as name`; `pipeline` is what the name stands for."""
+
+    name: str
+    pipeline: tree.Pipeline | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke(tree.Operator):
+    """`invoke function(arguments)`."""
+
+    call: tree.Call
+
+
+def resolved(pipeline: tree.Pipeline) -> tree.Pipeline:
+    """The pipeline with `invoke` as a call whose first argument is what comes before, and `as` knowing what it names."""
+    source, operators = pipeline.source, list[tree.Operator]()
+    for node in pipeline.operators:
+        before = tree.Pipeline(pipeline.at, source, tuple(operators))
+        if isinstance(node, Invoke):
+            arguments = (tree.Subquery(node.at, before), *node.call.arguments)
+            source, operators = replace(node.call, arguments=arguments), []
+        else:
+            operators.append(replace(node, pipeline=before) if isinstance(node, As) else node)
+    return tree.Pipeline(pipeline.at, source, tuple(operators))
+
+
+def _parse_as(parser: Parser, name: Token) -> As:
+    parser.parameters()
+    return As(name.at, parser.name())
+
+
+def _bind_as(node: As, rows: Rows, context: Context) -> Rows:
+    if node.name in context.relations or node.name in context.scalars:
+        raise semantic(f"'as' operator: the name '{node.name}' is taken", node.at, token=node.name)
+    if node.pipeline is not None:
+        context.names.relations[node.name] = TabularLet(node.pipeline, context.names.copy())
+    return Rows(rows.relation, rows.columns, node.name)
+
+
+def _parse_invoke(parser: Parser, name: Token) -> Invoke:
+    at = parser.current.at
+    call = parser.postfix()
+    if not isinstance(call, tree.Call):
+        raise semantic("'invoke' operator: a function with its arguments is expected", at)
+    return Invoke(name.at, call)
+
+
+def _bind_invoke(node: Invoke, rows: Rows, context: Context) -> Rows:
+    """Only where no pipeline stands before it: inside mv-apply or a partition."""
+    del rows, context
+    raise semantic("'invoke' operator: there is no tabular expression before it", node.at)
+
+
+OPERATORS = (
+    TabularOperator("as", As, _parse_as, _bind_as),
+    TabularOperator("invoke", Invoke, _parse_invoke, _bind_invoke, row_wise=False),
+)

@@ -1,0 +1,182 @@
+"""The union operator: rows of several relations under the columns of all, or of those that they share."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lurewire.kql import plan, tree
+from lurewire.kql.errors import UNRESOLVED, Problem, semantic
+from lurewire.kql.scope import Projection, Rows
+from lurewire.kql.types import KqlType
+
+from .registry import TabularOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lurewire.kql.lexer import Token
+    from lurewire.kql.parser import Parser
+    from lurewire.kql.scope import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Union(tree.Operator):
+    """`union kind=... withsource=... isfuzzy=... tables`; a table may be a pattern."""
+
+    inner: bool
+    source: str | None
+    fuzzy: bool
+    tables: tuple[tree.Expression | tree.Pattern, ...]
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnionSource(Union):
+    """The operator at the start of a pipeline."""
+
+
+def parse_tables(parser: Parser) -> tuple[tree.Expression | tree.Pattern, ...]:
+    """Tables, patterns and parenthesised pipelines, with commas between."""
+    return parser.comma_list(lambda: _parse_table(parser))
+
+
+def _parse_table(parser: Parser) -> tree.Expression | tree.Pattern:
+    token, after = parser.current, parser.peek()
+    star = token.text == "*" or (after.text == "*" and after.kind == "punctuation" and after.at == token.end)
+    if star and token.kind in ("name", "punctuation"):
+        return parser.pattern()
+    return parser.postfix()
+
+
+def _parse(parser: Parser, name: Token, *, first: bool) -> Union:
+    inner, source, fuzzy = False, None, False
+    while parser.current.kind == "name" and parser.peek().text in ("=", "."):
+        word = parser.current.text
+        if word == "hint":
+            parser.parameters()
+            continue
+        if parser.peek().text != "=" or word not in ("kind", "withsource", "with_source", "isfuzzy"):
+            break
+        parser.advance()
+        parser.advance()
+        if word == "kind":
+            inner = (parser.accept("inner", "outer") or parser.fail("expected 'inner' or 'outer'")).text == "inner"
+        elif word == "isfuzzy":
+            fuzzy = (parser.accept("true", "false") or parser.fail("expected 'true' or 'false'")).text == "true"
+        else:
+            source = parser.name() if parser.peek(0).kind != "string" else parser.string()
+    tables = parse_tables(parser)
+    return (UnionSource if first else Union)(name.at, inner, source, fuzzy, tables, first)
+
+
+def named_tables(pattern: tree.Pattern, context: Context) -> list[tuple[str, tree.Expression]]:
+    """The tables of the catalogue, and the views of the query, that a pattern stands for."""
+    expression = re.compile(".*".join(re.escape(part) for part in re.split(r"\*+", pattern.text)), re.DOTALL)
+    views = [name for name, function in context.names.functions.items() if function.definition.view]
+    names = dict.fromkeys([*views, *context.catalog.table_names()])
+    return [(name, tree.Name(pattern.at, name)) for name in names if expression.fullmatch(name)]
+
+
+def legs_of(
+    tables: Sequence[tree.Expression | tree.Pattern], context: Context, *, fuzzy: bool
+) -> list[tuple[str, Rows]]:
+    """The bound inputs with their names; with `fuzzy` those that do not resolve are left out, unless none does."""
+    from lurewire.kql.compiler import bind_source  # noqa: PLC0415 - the compiler knows all operators
+
+    found: list[tuple[str, Rows]] = []
+    lost: list[Problem] = []
+    for table in tables:
+        named = named_tables(table, context) if isinstance(table, tree.Pattern) else [("", table)]
+        if not named:
+            shown = getattr(table, "text", "")
+            message = f"Failed to resolve table expression named '{shown}'"
+            lost.append(semantic(message, table.at, UNRESOLVED, shown))
+        for name, node in named:
+            before = len(context.problems)
+            try:
+                rows = bind_source(node, context)
+            except Problem as problem:
+                if problem.kind == "limit":
+                    raise
+                lost.append(problem)
+                rows = None
+            problems = context.problems[before:]
+            if fuzzy and problems and all(problem.code == UNRESOLVED for problem in problems):
+                del context.problems[before:]
+                lost.extend(problems)
+                rows = None
+            if rows is not None:
+                found.append((name or leg_name(node, rows) or f"union_arg{len(found)}", rows))
+    if not fuzzy or not found:
+        for unresolved in lost:
+            context.report(unresolved)
+    return found
+
+
+def leg_name(node: tree.Expression, rows: Rows) -> str:
+    """What withsource calls an input: the name given by `as`, or the table's own."""
+    if rows.name is not None:
+        return rows.name
+    while isinstance(node, tree.Subquery | tree.Parenthesis):
+        if isinstance(node, tree.Parenthesis):
+            node = node.inner
+        elif isinstance(node.pipeline.source, tree.Expression):
+            node = node.pipeline.source
+        else:
+            return ""
+    return node.name if isinstance(node, tree.Name) else ""
+
+
+def _bind(node: Union, rows: Rows, context: Context) -> Rows:
+    legs = legs_of(node.tables, context, fuzzy=node.fuzzy)
+    if not node.first:
+        legs.insert(0, (rows.name or "", rows))
+    if any(rows.relation == plan.Values((), (), ()) and not rows.columns for _, rows in legs):
+        raise semantic("'union' operator: an input has no columns", node.at)
+    return combine(legs, context, node.at, inner=node.inner, source=node.source)
+
+
+def combine(
+    legs: Sequence[tuple[str, Rows]], context: Context, at: int, *, inner: bool = False, source: str | None = None
+) -> Rows:
+    """The union of relations; a name that has several types becomes a column for each: `x_long`, `x_string`."""
+    types: dict[str, list[KqlType]] = {}
+    for _, rows in legs:
+        for column in rows.columns:
+            kinds = types.setdefault(column.name, [])
+            if column.type not in kinds:
+                kinds.append(column.type)
+    wanted = [(name, kind) for name, kinds in types.items() for kind in kinds]
+    if inner:
+        held = [{(column.name, column.type) for column in rows.columns} for _, rows in legs]
+        wanted = [item for item in wanted if all(item in columns for columns in held)]
+    projection, ids = Projection(), []
+    if source is not None:
+        ids.append(context.new_id())
+        projection.declare(source, ids[0], KqlType.STRING, at)
+    for name, kind in wanted:
+        number = context.new_id()
+        ids.append(number)
+        several = len(types[name]) > 1 and not inner
+        projection.add(f"{name}_{kind}" if several else name, number, kind)
+    made = []
+    for label, rows in legs:
+        values: list[plan.Scalar] = [] if source is None else [plan.Constant(KqlType.STRING, label)]
+        for name, kind in wanted:
+            found = rows.find(name)
+            if found is not None and found.type is kind:
+                values.append(plan.ColumnRef(kind, found.id))
+            else:
+                values.append(plan.Constant(kind, "" if kind is KqlType.STRING else None))
+        made.append(plan.Leg(rows.relation, tuple(values)))
+    return Rows(plan.Union(tuple(ids), tuple(made)), tuple(projection.columns))
+
+
+OPERATORS = (
+    TabularOperator("union", Union, lambda parser, name: _parse(parser, name, first=False), _bind, row_wise=False),
+    TabularOperator(
+        "union", UnionSource, lambda parser, name: _parse(parser, name, first=True), _bind, row_wise=False, source=True
+    ),
+)

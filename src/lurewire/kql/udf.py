@@ -1,0 +1,155 @@
+"""Functions that SQL alone cannot compute exactly: Python over Arrow batches, registered on a DuckDB connection.
+
+A body takes and gives plain values: dynamic values as Python objects, datetimes and timespans as ticks. It is called once
+for each distinct row of arguments in a batch. It must not read files, the network or the clock.
+DuckDB needs numpy to register a Python function; nothing else here does.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+
+from .types import KqlType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+#: Begins the name of every such function in SQL.
+PREFIX = "kql_"
+
+_DUCKDB = {
+    KqlType.BOOL: "BOOLEAN",
+    KqlType.INT: "INTEGER",
+    KqlType.LONG: "BIGINT",
+    KqlType.REAL: "DOUBLE",
+    KqlType.STRING: "VARCHAR",
+    KqlType.DATETIME: "BIGINT",
+    KqlType.TIMESPAN: "BIGINT",
+    KqlType.GUID: "VARCHAR",
+    KqlType.DYNAMIC: "VARCHAR",
+}
+_ARROW = {
+    KqlType.BOOL: pa.bool_(),
+    KqlType.INT: pa.int32(),
+    KqlType.LONG: pa.int64(),
+    KqlType.REAL: pa.float64(),
+    KqlType.STRING: pa.string(),
+    KqlType.DATETIME: pa.int64(),
+    KqlType.TIMESPAN: pa.int64(),
+    KqlType.GUID: pa.string(),
+    KqlType.DYNAMIC: pa.string(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Udf:
+    """One function: its SQL name without the prefix, the types it takes and gives, and its body.
+
+    The body is not called, and null comes out, where one of the first `required` arguments is null. guid values are
+    texts.
+    """
+
+    name: str
+    parameters: tuple[KqlType, ...]
+    result: KqlType
+    body: Callable[..., Any]
+    required: int
+
+    @property
+    def sql_name(self) -> str:
+        """The name in SQL."""
+        return PREFIX + self.name
+
+    def batch(self, *columns: Any) -> Any:
+        """The function over Arrow columns."""
+        decode = [kind is KqlType.DYNAMIC for kind in self.parameters]
+        known: dict[tuple[Any, ...], Any] = {}
+        results = []
+        for row in zip(*(column.to_pylist() for column in columns), strict=True):
+            if row in known:
+                results.append(known[row])
+                continue
+            value = self._one(row, decode)
+            known[row] = value
+            results.append(value)
+        return pa.array(results, _ARROW[self.result])
+
+    def _one(self, row: tuple[Any, ...], decode: Sequence[bool]) -> Any:
+        if any(value is None for value in row[: self.required]):
+            return None
+        given = [
+            json.loads(value) if parse and value is not None else value
+            for parse, value in zip(decode, row, strict=True)
+        ]
+        result = self.body(*given)
+        return dumps(result) if self.result is KqlType.DYNAMIC and result is not None else result
+
+
+def dumps(value: Any) -> str:
+    """A value as the compact JSON text of a dynamic; a number that JSON cannot write becomes its name."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return value
+
+
+def _shaped(function: Udf) -> Callable[..., Any]:
+    """The batch function with as many parameters as DuckDB expects to see in its signature."""
+
+    def batch(*columns: Any) -> Any:
+        return function.batch(*columns)
+
+    places = range(len(function.parameters))
+    parameters = [inspect.Parameter(f"a{place}", inspect.Parameter.POSITIONAL_ONLY) for place in places]
+    vars(batch)["__signature__"] = inspect.Signature(parameters)
+    return batch
+
+
+def names() -> frozenset[str]:
+    """The SQL names of all such functions."""
+    return frozenset(_all())
+
+
+def _all() -> dict[str, Udf]:
+    from .functions import UDFS  # noqa: PLC0415 - the registry's rows hold the functions declared with this module
+
+    return UDFS
+
+
+def register(connection: duckdb.DuckDBPyConnection, wanted: Iterable[str] | None = None) -> None:
+    """Makes the functions, or those of these SQL names, known to a connection's database; raises duckdb.Error.
+
+    One that is there already is left as it is. Cursors of the connection see them too.
+    """
+    found = _all()
+    for name in sorted(found if wanted is None else wanted):
+        function = found[name]
+        try:
+            connection.create_function(
+                name,
+                _shaped(function),
+                [_DUCKDB[kind] for kind in function.parameters],
+                _DUCKDB[function.result],
+                type="arrow",
+                null_handling="special",
+            )
+        except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
+            if "already" not in str(error):
+                raise
