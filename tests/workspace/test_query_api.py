@@ -209,7 +209,7 @@ def test_microsofts_client_sees_where_a_query_is_wrong(logs: LogsQueryClient, wo
         ("Kinds_CL\n| where nope == 1", "SemanticError", "SEM0100", 2, "nope"),
         ("Nope_CL", "SemanticError", "SEM0100", 1, "Nope_CL"),
         ("", "SyntaxError", "SYN", 1, ""),
-        ("Kinds_CL | invoke nothing()", "SemanticError", "", 1, "invoke"),
+        ("Kinds_CL | facet by Nope", "SemanticError", "", 1, "facet"),
         ("'; drop table t1; --", "SyntaxError", "SYN", 1, ""),
     ],
 )
