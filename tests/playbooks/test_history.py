@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -170,16 +171,15 @@ async def test_messages_start_runs_once_and_tell_their_end(rig: Rig) -> None:
         rig.outbox.put(conn, "playbook.start", "k2", lost)
 
     await rig.db.write(put)
-    await rig.outbox.drained()
-    (row,) = rig.playbooks.history.runs_of_incident("i")
-    await rig.finish(row.name)
-    await rig.outbox.drained()
+    async with asyncio.timeout(20):
+        await rig.outbox.drained()
+        (row,) = rig.playbooks.history.runs_of_incident("i")
+        await rig.finish(row.name)
+        await rig.outbox.drained()
     assert {(entry["key"], entry["status"]) for entry in finished} == {("k1", "Succeeded"), ("k2", "Skipped")}
 
 
 async def test_trigger_concurrency_holds_runs_back(rig: Rig, web: Web) -> None:
-    import asyncio
-
     from aiohttp.web import Response
 
     free = asyncio.Event()
@@ -207,8 +207,6 @@ async def test_trigger_concurrency_holds_runs_back(rig: Rig, web: Web) -> None:
 async def test_old_history_is_dropped(rig: Rig) -> None:
     done = await rig.run({"A": compose(1)})
     rig.manual.advance(91 * 86_400)
-    import asyncio
-
     async with asyncio.timeout(10):
         while rig.playbooks.history.runs(ResourceId.parse(WORKFLOW).key, 10):
             await asyncio.sleep(0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import os
@@ -296,7 +297,8 @@ async def test_an_alert_becomes_an_escalated_incident(folder: Path, web: Web) ->
     await rig.store.put(ResourceId.parse(rule_id), {"properties": properties})
     address = bad_address()
     await rig.db.write(lambda conn: rig.outbox.put(conn, "alert.raised", "a1", alert(address)))
-    await rig.outbox.drained()
+    async with asyncio.timeout(20):
+        await rig.outbox.drained()
     (row,) = rig.playbooks.history.runs(ResourceId.parse(PLAYBOOK).key, 10)
     assert (await rig.finish(row.name)).row.status is Status.SUCCEEDED
     assert row.incident is not None

@@ -39,6 +39,12 @@ RULE_TYPE: Final = "Microsoft.SecurityInsights/alertRules"
 PARAMETER: Final = re.compile(r"\{\{\s*([^{}\s](?:[^{}]*[^{}\s])?)\s*\}\}")
 """A parameter of an alert detail's format: `{{column}}`."""
 
+WHOLE_WORKSPACE: Final = re.compile(r"^[^/\n]*\b(union|search)\s+\*", re.IGNORECASE | re.MULTILINE)
+"""`union *` and `search *`, which Sentinel refuses in a rule.
+
+Source: https://learn.microsoft.com/azure/sentinel/scheduled-rules-overview
+"""
+
 _TECHNIQUE: Final = re.compile(r"T\d{4}", re.ASCII)
 _SUB_TECHNIQUE: Final = re.compile(r"T\d{4}\.\d{3}", re.ASCII)
 

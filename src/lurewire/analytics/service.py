@@ -107,6 +107,10 @@ class Analytics:
         now = ticks_from_datetime(self._clock.now())
         rule, body = rules.prepare(change, self._limits, now)
         self._check_number(rule)
+        whole = rules.WHOLE_WORKSPACE.search(rule.properties.query)
+        if whole is not None:
+            what = f"'{whole[1]} *' reads every table of the workspace, which a rule may not"
+            raise BadRequest(f"'properties.query': Failed to run the analytics rule query. {what}.")
         try:
             RuleQuery(rule.properties.query, self._workspace(rule)).plan()
         except KqlError as error:
