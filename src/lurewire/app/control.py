@@ -5,7 +5,6 @@ It is a Unix socket in a folder that only its owner can enter: whoever can open 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import socket
@@ -87,9 +86,3 @@ def control_app(core: Core) -> Starlette:
         ],
         exception_handlers=handlers,
     )
-
-
-def remove_socket(path: str) -> None:
-    """Take the socket's file away, where it is still there."""
-    with contextlib.suppress(FileNotFoundError):
-        Path(path).unlink()
