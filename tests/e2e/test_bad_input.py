@@ -101,6 +101,12 @@ async def touching(rig: Rig, source: str, interactions: int) -> AsyncIterator[li
 
         await rig.until(arrived, f"the interactions of {source}")
         incident = await rig.incident(source)
+
+        async def enriched() -> bool:
+            return len(await rig.rows(f"{ENRICHMENT} | where ip_s == '{source}'")) > 0
+
+        # The playbook sends it after the comment: without this the count below would race it.
+        await rig.until(enriched, f"the enrichment of {source}")
         assert incident["properties"]["severity"] == "Medium"
         [comment] = await rig.comments(incident)
         assert "<td>0/100 (low)</td>" in comment

@@ -78,9 +78,13 @@ async def test_rules_come_first_on_a_shared_worker(pool: QueryPool) -> None:
     def hold(_: Any) -> None:
         gate.wait(10)
 
-    held = [asyncio.ensure_future(pool.run(hold, cls, 60)) for cls in ("people", "rules")]
-    while len(pool._running) < 2:
-        await asyncio.sleep(0.01)
+    # People first, and running, before the rule is there: else the shared worker takes the rule and people's worker never comes.
+    held = []
+    classes: tuple[QueryClass, ...] = ("people", "rules")
+    for running, cls in enumerate(classes, 1):
+        held.append(asyncio.ensure_future(pool.run(hold, cls, 60)))
+        while len(pool._running) < running:
+            await asyncio.sleep(0.01)
     plan: list[tuple[QueryClass, str]] = [("people", "p"), ("rules", "r")]
     waiting = [asyncio.ensure_future(pool.run(note(name), cls, 60)) for cls, name in plan]
     await asyncio.sleep(0)
