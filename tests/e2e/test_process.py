@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,6 +94,32 @@ def test_up_stops_cleanly_on_both_signals(tmp_path: Path) -> None:
         assert not (tmp_path / "s" / "runtime.json").exists()
 
 
+async def test_operators_commands_refuse_before_they_make_anything(now: Running, tmp_path: Path) -> None:
+    async def command(*words: str) -> tuple[int, str]:
+        given = [sys.executable, "-c", "from lurewire.cli import main; main()", *words]
+        process = await asyncio.create_subprocess_exec(
+            *given,
+            "--folder",
+            str(tmp_path / "state"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        return await process.wait(), (await process.communicate())[0].decode()
+
+    subscription = f"/subscriptions/{now.facts['subscription_id']}"
+    before = _identities(tmp_path)
+    assert "There is no built-in role 'Nope'" in (await command("app", "create", "x", "--role", "Nope"))[1]
+    nowhere = ("app", "create", "x", "--role", "Reader", "--scope", f"{subscription}/resourceGroups/none")
+    assert "there is no resource" in (await command(*nowhere))[1]
+    assert _identities(tmp_path) == before
+    assert (await command("app", "create", "x", "--role", "Reader", "--scope", subscription))[0] == 0
+    assert (await command("ipintel", "key", "a"))[0] == 0
+    assert "revoke it first" in (await command("ipintel", "key", "a"))[1]
+    assert (await command("ipintel", "revoke", "a"))[0] == 0
+    assert "no key named 'a'" in (await command("ipintel", "revoke", "a"))[1]
+    assert (await command("ipintel", "key", "a"))[0] == 0
+
+
 async def test_killed_supervisor_leaves_nobody_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from lurewire.cli import main; main()", "up", "--folder", str(tmp_path / "s")]
     for assignment in ("server.port=0", "sensor.ssh_port=0", "sensor.http_port=0"):
@@ -105,6 +133,12 @@ async def test_killed_supervisor_leaves_nobody_behind(tmp_path: Path) -> None:
     async with asyncio.timeout(20):
         while await asyncio.to_thread(_answers, url):
             await asyncio.sleep(0.05)
+
+
+def _identities(tmp_path: Path) -> int:
+    """How many app registrations the control database holds."""
+    with closing(sqlite3.connect(tmp_path / "state" / "control.db")) as connection:
+        return int(connection.execute("select count(*) from identity_apps").fetchone()[0])
 
 
 def _answers(url: str) -> bool:

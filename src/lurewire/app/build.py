@@ -13,6 +13,7 @@ from lurewire.app.facts import Facts
 from lurewire.core.database import Database
 from lurewire.core.http import build_app, room_app
 from lurewire.core.limits import Limits
+from lurewire.core.log import get_logger
 from lurewire.core.outbound import Outbound
 from lurewire.core.outbox import Outbox
 from lurewire.core.resources import ResourceId
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from lurewire.core.principal import Principal
     from lurewire.core.tls import Certificates
     from lurewire.settings import Settings
+
+
+_log = get_logger("app")
 
 
 class UnknownLimit(Exception):
@@ -65,6 +69,9 @@ class Core:
 
     async def start(self, port: int) -> None:
         """Build and start every room; at the first start, set up what the settings name."""
+        last = self._facts.get("port")
+        if last not in (None, str(port)):
+            _log.warning("URLs of endpoints and vaults that were handed out name the old port", old=last, new=port)
         await self._facts.put("port", str(port))
         self.base_url = f"https://localhost:{port}"
         self.tenant_id = await self._facts.guid("tenant_id")
@@ -232,6 +239,9 @@ class Core:
         return await self._app(name, roles, ResourceId.parse(scope) if scope else self.names.group)
 
     async def _app(self, name: str, roles: Sequence[str], scope: ResourceId) -> dict[str, str]:
+        identity.check_roles(roles)
+        if scope.resource_group is not None and self.store.get(scope) is None:
+            raise ValueError(f"there is no resource {scope}")
         known = self._facts.get(f"app.{name}")
         if known is None or self.identity.app(known) is None:
             known = (await self.identity.create_app(name)).app_id
@@ -251,6 +261,10 @@ class Core:
     async def create_lookup_key(self, name: str) -> str:
         """A key for the IP lookup."""
         return await self.ipintel.create_key(name)
+
+    async def revoke_lookup_key(self, name: str) -> bool:
+        """Take a key of the IP lookup out of force; False where there is none of that name."""
+        return await self.ipintel.revoke_key(name)
 
     async def operator_query(self, text: str) -> dict[str, Any]:
         """Run a query on the install's workspace: columns and rows in the query API's encoding, and why any are missing."""

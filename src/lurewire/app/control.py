@@ -71,6 +71,10 @@ def control_app(core: Core) -> Starlette:
         body = await request.json()
         return JSONResponse({"key": await core.create_lookup_key(str(body["name"]))})
 
+    async def revoke_key(request: Request) -> Response:
+        body = await request.json()
+        return JSONResponse({"revoked": await core.revoke_lookup_key(str(body["name"]))})
+
     def refused(_request: Request, error: Exception) -> Response:
         return JSONResponse({"error": str(error)}, status_code=400)
 
@@ -83,6 +87,7 @@ def control_app(core: Core) -> Starlette:
             Route("/query", query, methods=["POST"]),
             Route("/apps", create_app, methods=["POST"]),
             Route("/keys", create_key, methods=["POST"]),
+            Route("/keys/revoke", revoke_key, methods=["POST"]),
         ],
         exception_handlers=handlers,
     )

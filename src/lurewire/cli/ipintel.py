@@ -37,3 +37,12 @@ def fetch_data(folder: Path) -> None:
 def create_key(name: str, folder: Path) -> None:
     """Create a key for the lookup API; it is shown once."""
     click.echo(ask(folder, "/keys", {"name": name})["key"])
+
+
+@ipintel.command("revoke")
+@click.argument("name")
+@folder_option
+def revoke_key(name: str, folder: Path) -> None:
+    """Take a key out of force, at once."""
+    if not ask(folder, "/keys/revoke", {"name": name})["revoked"]:
+        raise click.ClickException(f"there is no key named '{name}' in force")

@@ -1,6 +1,6 @@
 """Identity: a tenant with app registrations, managed identities, tokens and roles."""
 
-from lurewire.identity.assignments import role_assignment
+from lurewire.identity.assignments import check_roles, role_assignment
 from lurewire.identity.errors import TOKEN_ERRORS, TokenError
 from lurewire.identity.limits import LIMITS
 from lurewire.identity.models import AppRegistration, AppSecret, IssuedToken, NewSecret
@@ -20,6 +20,7 @@ __all__ = [
     "NewSecret",
     "Role",
     "TokenError",
+    "check_roles",
     "role_assignment",
     "role_routes",
     "token_routes",

@@ -20,10 +20,13 @@ from lurewire.identity.errors import (
 from lurewire.identity.roles import ROLES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lurewire.core.clock import Clock
     from lurewire.core.principal import Principal
     from lurewire.identity.access import RoleIndex
     from lurewire.identity.directory import Directory
+    from lurewire.identity.roles import Role
 
 NAMESPACE = "Microsoft.Authorization"
 ASSIGNMENTS = f"{NAMESPACE}/roleAssignments"
@@ -37,10 +40,7 @@ def role_assignment(scope: ResourceId, principal: Principal, role_name: str) -> 
 
     The id follows from the three, so that putting it again changes nothing. Raises `RoleDefinitionDoesNotExist`.
     """
-    role = _ROLES_BY_NAME.get(role_name.lower())
-    if role is None:
-        names = ", ".join(r.name for r in ROLES)
-        raise RoleDefinitionDoesNotExist(f"There is no built-in role '{role_name}' here; there are {names}.")
+    role = _role(role_name)
     name = str(uuid.uuid5(uuid.UUID(principal.tenant_id), f"{scope.key}|{principal.object_id}|{role.id}"))
     properties = {
         "roleDefinitionId": role_definition_id(scope.subscription, role.id),
@@ -48,6 +48,20 @@ def role_assignment(scope: ResourceId, principal: Principal, role_name: str) -> 
         "principalType": "ServicePrincipal",
     }
     return scope.extension(NAMESPACE, "roleAssignments", name), {"properties": properties}
+
+
+def check_roles(names: Iterable[str]) -> None:
+    """Raises `RoleDefinitionDoesNotExist` for the first name that is no built-in role's."""
+    for name in names:
+        _role(name)
+
+
+def _role(name: str) -> Role:
+    role = _ROLES_BY_NAME.get(name.lower())
+    if role is None:
+        names = ", ".join(r.name for r in ROLES)
+        raise RoleDefinitionDoesNotExist(f"There is no built-in role '{name}' here; there are {names}.")
+    return role
 
 
 def role_definition_id(subscription: str | None, role_id: str) -> str:
