@@ -113,6 +113,9 @@ async def test_operators_commands_refuse_before_they_make_anything(now: Running,
     assert "there is no resource" in (await command(*nowhere))[1]
     assert _identities(tmp_path) == before
     assert (await command("app", "create", "x", "--role", "Reader", "--scope", subscription))[0] == 0
+    assert "export AZURE_CLIENT_SECRET=lw" in (await command("app", "secret", "x"))[1]
+    assert "there is no app 'y'" in (await command("app", "secret", "y"))[1]
+    assert "no RSA key" in (await command("app", "certificate", "x", str(now.facts["ca"])))[1]
     assert (await command("ipintel", "key", "a"))[0] == 0
     assert "revoke it first" in (await command("ipintel", "key", "a"))[1]
     assert (await command("ipintel", "revoke", "a"))[0] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -258,6 +259,24 @@ class Core:
         secret = await self.identity.add_secret(known)
         return {"client_id": known, "client_secret": secret.value}
 
+    async def add_app_secret(self, name: str, days: int) -> dict[str, str]:
+        """One more secret for an app; it is in the answer and nowhere else. Raises `ValueError` for an unknown name."""
+        app_id = self._known_app(name)
+        made = await self.identity.add_secret(app_id, timedelta(days=days))
+        return {"client_id": app_id, "client_secret": made.value}
+
+    async def add_app_certificate(self, name: str, pem: bytes) -> dict[str, str]:
+        """A certificate by which an app may prove itself. Raises `ValueError`."""
+        app_id = self._known_app(name)
+        added = await self.identity.certificates.add(app_id, pem)
+        return {"client_id": app_id, "thumbprint": added.thumbprint}
+
+    def _known_app(self, name: str) -> str:
+        known = self._facts.get(f"app.{name}")
+        if known is None or self.identity.app(known) is None:
+            raise ValueError(f"there is no app '{name}': lurewire app create makes it")
+        return known
+
     async def create_lookup_key(self, name: str) -> str:
         """A key for the IP lookup."""
         return await self.ipintel.create_key(name)
@@ -267,7 +286,10 @@ class Core:
         return await self.ipintel.revoke_key(name)
 
     async def operator_query(self, text: str) -> dict[str, Any]:
-        """Run a query on the install's workspace: columns and rows in the query API's encoding, and why any are missing."""
+        """Run a query on the install's workspace.
+
+        Gives columns and rows in the query API's encoding, why rows are missing, and the chart that it asks for.
+        """
         found = self.workspaces.by_id(self.names.workspace)
         assert found is not None
         result = await found.query(text)
@@ -276,7 +298,10 @@ class Core:
             [json_value(column.type, value) for value, column in zip(row, result.columns, strict=True)]
             for row in await asyncio.to_thread(result.values)
         ]
-        return {"columns": columns, "rows": rows, "partial": result.partial}
+        render = None
+        if result.render is not None:
+            render = {"visualization": result.render.visualization, "properties": dict(result.render.properties)}
+        return {"columns": columns, "rows": rows, "partial": result.partial, "render": render}
 
 
 class _Limits:

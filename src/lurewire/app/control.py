@@ -67,6 +67,14 @@ def control_app(core: Core) -> Starlette:
         created = await core.create_app(str(body["name"]), [str(role) for role in body["roles"]], body.get("scope"))
         return JSONResponse(created)
 
+    async def add_secret(request: Request) -> Response:
+        body = await request.json()
+        return JSONResponse(await core.add_app_secret(str(body["name"]), int(body["days"])))
+
+    async def add_certificate(request: Request) -> Response:
+        body = await request.json()
+        return JSONResponse(await core.add_app_certificate(str(body["name"]), str(body["pem"]).encode()))
+
     async def create_key(request: Request) -> Response:
         body = await request.json()
         return JSONResponse({"key": await core.create_lookup_key(str(body["name"]))})
@@ -86,6 +94,8 @@ def control_app(core: Core) -> Starlette:
         routes=[
             Route("/query", query, methods=["POST"]),
             Route("/apps", create_app, methods=["POST"]),
+            Route("/apps/secrets", add_secret, methods=["POST"]),
+            Route("/apps/certificates", add_certificate, methods=["POST"]),
             Route("/keys", create_key, methods=["POST"]),
             Route("/keys/revoke", revoke_key, methods=["POST"]),
         ],

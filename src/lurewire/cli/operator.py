@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, TextIO
 
 import click
 from rich import box
@@ -17,6 +18,8 @@ from lurewire.core.log import inert
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 @click.command()
@@ -54,5 +57,34 @@ def app() -> None:
 def create(name: str, roles: Sequence[str], scope: str | None, folder: Path) -> None:
     """Create an app with a secret, and print both as shell lines; the secret is shown once."""
     made = ask(folder, "/apps", {"name": name, "roles": list(roles), "scope": scope})
+    _print_credential(made)
+
+
+@app.command("secret")
+@click.argument("name")
+@click.option("--days", type=click.IntRange(1, 730), default=180, show_default=True, help="How long it is good for.")
+@folder_option
+def secret(name: str, days: int, folder: Path) -> None:
+    """Add a secret to an app, and print it as shell lines; it is shown once. Older secrets stay good."""
+    _print_credential(ask(folder, "/apps/secrets", {"name": name, "days": days}))
+
+
+@app.command("certificate")
+@click.argument("name")
+@click.argument("file", type=click.File("r"))
+@folder_option
+def certificate(name: str, file: TextIO, folder: Path) -> None:
+    """Let an app prove itself by a certificate (a PEM file); a private key in the file is not sent."""
+    parts = _CERTIFICATE.findall(file.read())
+    if not parts:
+        raise click.ClickException(f"{file.name} holds no certificate in PEM form")
+    made = ask(folder, "/apps/certificates", {"name": name, "pem": parts[0]})
+    click.echo(f"export AZURE_CLIENT_ID={made['client_id']}")
+    click.echo(
+        f"# certificate {made['thumbprint']}; the client needs AZURE_CLIENT_CERTIFICATE_PATH, the file with its key"
+    )
+
+
+def _print_credential(made: dict[str, str]) -> None:
     click.echo(f"export AZURE_CLIENT_ID={made['client_id']}")
     click.echo(f"export AZURE_CLIENT_SECRET={made['client_secret']}")

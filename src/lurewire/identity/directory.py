@@ -87,20 +87,25 @@ class Directory:
         gone = sa.delete(secrets).where(secrets.c.app_id == app_id.lower(), secrets.c.key_id == key_id.lower())
         return await self._db.write(lambda conn: conn.execute(gone).rowcount) > 0
 
-    def authenticate_app(self, app_id: str, secret: str) -> Principal:
-        """The service principal of an app that proves itself; raises `UnknownApp`, `InvalidSecret`, `ExpiredSecret`."""
+    def app_principal(self, app_id: str) -> Principal:
+        """The service principal of an app; raises `UnknownApp`."""
         app = self.app(app_id)
         if app is None:
             raise UnknownApp(app_id=app_id, tenant=self._tenant_id)
-        held = sa.select(secrets.c.hash, secrets.c.expires_at).where(secrets.c.app_id == app.app_id)
+        return Principal(app.object_id, app.app_id, self._tenant_id, "app", app.name)
+
+    def authenticate_app(self, app_id: str, secret: str) -> Principal:
+        """The service principal of an app that proves itself; raises `UnknownApp`, `InvalidSecret`, `ExpiredSecret`."""
+        principal = self.app_principal(app_id)
+        held = sa.select(secrets.c.hash, secrets.c.expires_at).where(secrets.c.app_id == principal.app_id)
         now = self._clock.now().timestamp()
         rows = self._db.read(lambda conn: conn.execute(held).all())
         matching = [row for row in rows if verify_secret(secret, row.hash)]
         if not matching:
-            raise InvalidSecret(app_id=app.app_id)
+            raise InvalidSecret(app_id=principal.app_id)
         if all(row.expires_at <= now for row in matching):
-            raise ExpiredSecret(app_id=app.app_id)
-        return Principal(app.object_id, app.app_id, self._tenant_id, "app", app.name)
+            raise ExpiredSecret(app_id=principal.app_id)
+        return principal
 
     async def managed_identity_for(self, resource_id: ResourceId) -> Principal:
         """The system-assigned identity of a resource, made where there is none.

@@ -55,6 +55,63 @@ class MissingCredential(TokenError):
     text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
 
 
+class AssertionMalformed(TokenError):
+    """The assertion is no signed JSON Web Token, or lacks a claim that it must have."""
+
+    status = 401
+    code = "invalid_client"
+    aadsts = 50027
+    text = "JWT token is invalid or malformed: {reason}."
+
+
+class AssertionUnsigned(TokenError):
+    """No certificate of the app made the signature."""
+
+    status = 401
+    code = "invalid_client"
+    aadsts = 700027
+    text = (
+        "The certificate with identifier used to sign the client assertion is not registered on application. "
+        "Client app ID: {app_id}. Reason: {reason}."
+    )
+
+
+class AssertionOfAnother(TokenError):
+    """Issuer or subject of the assertion is not the client."""
+
+    status = 401
+    code = "invalid_client"
+    aadsts = 700021
+    text = "Client assertion application identifier doesn't match 'client_id' parameter: {app_id}."
+
+
+class AssertionAudience(TokenError):
+    """The assertion is for another token endpoint."""
+
+    status = 401
+    code = "invalid_client"
+    aadsts = 700023
+    text = "Client assertion audience claim does not match Realm issuer: '{audience}'. Send the token endpoint's URL."
+
+
+class AssertionExpired(TokenError):
+    """The assertion's time is over, or has not come."""
+
+    status = 401
+    code = "invalid_client"
+    aadsts = 700024
+    text = "Client assertion is not within its valid time range. Current time: {now}, valid from {start} to {end}."
+
+
+class CertificateExpired(TokenError):
+    """The certificate's time is over, or has not come."""
+
+    status = 401
+    code = "invalid_client"
+    aadsts = 1000502
+    text = "The provided certificate is not within its specified validity period. Client app ID: {app_id}."
+
+
 class UnknownApp(TokenError):
     """The tenant has no such application."""
 
@@ -132,6 +189,12 @@ TOKEN_ERRORS: tuple[type[TokenError], ...] = (
     InvalidSecret,
     ExpiredSecret,
     MissingCredential,
+    AssertionMalformed,
+    AssertionUnsigned,
+    AssertionOfAnother,
+    AssertionAudience,
+    AssertionExpired,
+    CertificateExpired,
     UnknownApp,
     UnknownTenant,
     UnknownTenantMetadata,

@@ -21,6 +21,17 @@ class AppSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class AppCertificate:
+    """A certificate of an app registration: its thumbprint is SHA-1 in upper-case hex, as Entra shows it."""
+
+    key_id: str
+    thumbprint: str
+    subject: str
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AppRegistration:
     """An application and its service principal in the tenant: `app_id` logs in, `object_id` gets roles."""
 

@@ -35,6 +35,7 @@ _MICROSOFT_HOSTS = frozenset(
     }
 )
 _HOST = re.compile(r"[A-Za-z0-9.\-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_AUTH_METHODS = ["client_secret_post", "private_key_jwt"]
 _NO_STORE = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"}
 
 
@@ -53,6 +54,24 @@ def token_routes(identity: Identity) -> RoomRoutes:
             "/{tenant}/discovery/v2.0/keys",
             handlers.keys,
             Public("public keys, by which others check our tokens"),
+        ),
+        Route(
+            "GET",
+            "/{tenant}/.well-known/openid-configuration",
+            handlers.configuration_v1,
+            Public("metadata that a client reads before it has a token"),
+        ),
+        Route(
+            "GET",
+            "/{tenant}/discovery/keys",
+            handlers.keys,
+            Public("public keys, by which others check our tokens"),
+        ),
+        Route(
+            "POST",
+            "/{tenant}/oauth2/token",
+            handlers.token_v1,
+            Public("the client proves itself with the credential in the form"),
         ),
         Route(
             "GET",
@@ -86,7 +105,7 @@ class _TokenService:
         return JSONResponse(
             {
                 "token_endpoint": f"{here}/oauth2/v2.0/token",
-                "token_endpoint_auth_methods_supported": ["client_secret_post"],
+                "token_endpoint_auth_methods_supported": _AUTH_METHODS,
                 "jwks_uri": f"{here}/discovery/v2.0/keys",
                 "response_modes_supported": ["query", "fragment", "form_post"],
                 "subject_types_supported": ["pairwise"],
@@ -96,6 +115,26 @@ class _TokenService:
                 "issuer": f"{here}/v2.0",
                 "authorization_endpoint": f"{here}/oauth2/v2.0/authorize",
                 "device_authorization_endpoint": f"{here}/oauth2/v2.0/devicecode",
+                "tenant_region_scope": None,
+                "cloud_instance_name": urlsplit(here).netloc,
+            }
+        )
+
+    async def configuration_v1(self, request: Request) -> Response:
+        here = f"{origin(request, self._identity.base_url())}/{self._tenant(request)}"
+        return JSONResponse(
+            {
+                "token_endpoint": f"{here}/oauth2/token",
+                "token_endpoint_auth_methods_supported": _AUTH_METHODS,
+                "jwks_uri": f"{here}/discovery/keys",
+                "response_modes_supported": ["query", "fragment", "form_post"],
+                "subject_types_supported": ["pairwise"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+                "response_types_supported": ["code", "token"],
+                "scopes_supported": ["openid"],
+                "issuer": f"https://sts.windows.net/{self._identity.tenant_id}/",
+                "authorization_endpoint": f"{here}/oauth2/authorize",
+                "device_authorization_endpoint": f"{here}/oauth2/devicecode",
                 "tenant_region_scope": None,
                 "cloud_instance_name": urlsplit(here).netloc,
             }
@@ -122,11 +161,27 @@ class _TokenService:
 
     async def token(self, request: Request) -> Response:
         form = _form(await self._body(request))
-        issued = self._identity.client_credentials(request.path_params["tenant"], form)
+        issued = self._identity.client_credentials(request.path_params["tenant"], form, self._endpoint(request))
         body = {
             "token_type": "Bearer",
             "expires_in": issued.expires_in,
             "ext_expires_in": issued.expires_in,
+            "access_token": issued.value,
+        }
+        return JSONResponse(body, headers=_NO_STORE)
+
+    async def token_v1(self, request: Request) -> Response:
+        form = _form(await self._body(request))
+        issued = self._identity.client_credentials_v1(request.path_params["tenant"], form, self._endpoint(request))
+        now = int(self._identity.clock.now().timestamp())
+        # Version 1.0 writes numbers as text.
+        body = {
+            "token_type": "Bearer",
+            "expires_in": str(issued.expires_in),
+            "ext_expires_in": str(issued.expires_in),
+            "expires_on": str(now + issued.expires_in),
+            "not_before": str(now),
+            "resource": form["resource"],
             "access_token": issued.value,
         }
         return JSONResponse(body, headers=_NO_STORE)
@@ -151,6 +206,9 @@ class _TokenService:
             "error_uri": f"{here}/error?code={error.aadsts}",
         }
         return JSONResponse(body, status_code=error.status, headers=_NO_STORE | error.headers)
+
+    def _endpoint(self, request: Request) -> str:
+        return f"{origin(request, self._identity.base_url())}{request.url.path}"
 
     def _tenant(self, request: Request) -> str:
         tenant: str = request.path_params["tenant"]

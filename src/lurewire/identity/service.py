@@ -8,6 +8,7 @@ from lurewire.core.limits import Limits
 from lurewire.identity.access import RoleIndex
 from lurewire.identity.assignments import RoleAssignments
 from lurewire.identity.audiences import Audiences
+from lurewire.identity.certificates import ASSERTION_TYPE, Certificates
 from lurewire.identity.directory import DEFAULT_SECRET_LIFETIME, Directory
 from lurewire.identity.errors import (
     InvalidScope,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from lurewire.identity.models import AppRegistration, IssuedToken, NewSecret
 
 _DEFAULT_SCOPE = "/.default"
+_ASSERTION_AUDIENCES = ("/oauth2/v2.0/token", "/oauth2/token", "/v2.0")
 
 
 class Identity:
@@ -64,6 +66,7 @@ class Identity:
         self._box = secret_box
         self._names = tuple(names)
         self._directory = Directory(db, clock, tenant_id)
+        self.certificates = Certificates(db, clock, self.limits["identity.clock_skew"])
         self._roles = RoleIndex(ROLES)
         self._assignments = RoleAssignments(self._roles, self._directory, clock, tenant_id)
         self._audiences_of: tuple[str, Audiences] | None = None
@@ -130,29 +133,55 @@ class Identity:
 
     # Tokens.
 
-    def client_credentials(self, tenant: str, form: Mapping[str, str]) -> IssuedToken:
-        """Answer a token request with `grant_type=client_credentials`; raises the `TokenError`s of `errors`.
+    def client_credentials(self, tenant: str, form: Mapping[str, str], endpoint: str) -> IssuedToken:
+        """Answer a token request of version 2.0 with `grant_type=client_credentials`; raises the `TokenError`s of `errors`.
 
+        `endpoint` is the URL at which the client asked, for which an assertion must be made.
         Source: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#get-a-token
         """
-        if not self.is_tenant(tenant):
-            raise UnknownTenant(tenant=tenant)
-        for parameter in ("grant_type", "client_id", "scope"):
-            if not form.get(parameter):
-                raise MissingParameter(parameter=parameter)
-        if form["grant_type"] != "client_credentials":
-            raise UnsupportedGrant(grant=form["grant_type"])
-        if not form.get("client_secret"):
-            raise MissingCredential
-        principal = self._directory.authenticate_app(form["client_id"], form["client_secret"])
+        principal = self._client(tenant, form, "scope", endpoint)
         scopes = form["scope"].split()
         if len(scopes) != 1 or not scopes[0].endswith(_DEFAULT_SCOPE):
             raise InvalidScope(scope=form["scope"])
         # One `/.default` comes off and no more: `https://x//.default` means the audience `https://x/`.
-        resource = scopes[0].removesuffix(_DEFAULT_SCOPE)
+        return self._issue(principal, scopes[0].removesuffix(_DEFAULT_SCOPE), form)
+
+    def client_credentials_v1(self, tenant: str, form: Mapping[str, str], endpoint: str) -> IssuedToken:
+        """The same of version 1.0, where a `resource` stands in the place of the scope.
+
+        Source: https://learn.microsoft.com/previous-versions/azure/active-directory/azuread-dev/v1-oauth2-client-creds-grant-flow
+        """
+        return self._issue(self._client(tenant, form, "resource", endpoint), form["resource"], form)
+
+    def _client(self, tenant: str, form: Mapping[str, str], target: str, endpoint: str) -> Principal:
+        """The app that a form proves to come from."""
+        if not self.is_tenant(tenant):
+            raise UnknownTenant(tenant=tenant)
+        for parameter in ("grant_type", "client_id", target):
+            if not form.get(parameter):
+                raise MissingParameter(parameter=parameter)
+        if form["grant_type"] != "client_credentials":
+            raise UnsupportedGrant(grant=form["grant_type"])
+        if form.get("client_assertion"):
+            return self._client_by_assertion(form, endpoint)
+        if not form.get("client_secret"):
+            raise MissingCredential
+        return self._directory.authenticate_app(form["client_id"], form["client_secret"])
+
+    def _client_by_assertion(self, form: Mapping[str, str], endpoint: str) -> Principal:
+        if form.get("client_assertion_type") != ASSERTION_TYPE:
+            raise MissingParameter(parameter="client_assertion_type")
+        principal = self._directory.app_principal(form["client_id"])
+        base = self.base_url()
+        # Clients take the endpoint from the metadata, which may name the other version, or the issuer.
+        audiences = {endpoint, *(f"{base}/{self.tenant_id}{path}" for path in _ASSERTION_AUDIENCES)}
+        self.certificates.check(principal.app_id, form["client_assertion"], audiences)
+        return principal
+
+    def _issue(self, principal: Principal, resource: str, form: Mapping[str, str]) -> IssuedToken:
         if not self._audiences().known(resource):
             raise UnknownResource(resource=resource, tenant=self.tenant_id)
-        return self._token_service().issue(principal, resource)
+        return self._token_service().issue(principal, resource, proved_by="2" if form.get("client_assertion") else "1")
 
     def token_for(self, principal: Principal, resource: str) -> str:
         """A token for a principal that runs inside the platform, such as a playbook's identity; good for 5 minutes or more.

@@ -36,6 +36,18 @@ secrets = sa.Table(
     sa.Index("identity_secrets_by_app", "app_id"),
 )
 
+certificates = sa.Table(
+    "identity_certificates",
+    metadata,
+    sa.Column("key_id", sa.String, primary_key=True),
+    sa.Column("app_id", sa.String, sa.ForeignKey("identity_apps.app_id", ondelete="CASCADE"), nullable=False),
+    sa.Column("pem", sa.LargeBinary, nullable=False),  # the certificate alone: the private key never comes here
+    sa.Column("thumbprint", sa.String, nullable=False),  # SHA-1 in base64url, as `x5t` has it
+    sa.Column("thumbprint_sha256", sa.String, nullable=False),  # as `x5t#S256` has it
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.UniqueConstraint("app_id", "thumbprint_sha256"),
+)
+
 managed_identities = sa.Table(
     "identity_managed_identities",
     metadata,

@@ -80,8 +80,11 @@ class Tokens:
         """The public keys (RFC 7517)."""
         return {"keys": [key.jwk(self._issuer) for key in self._keys]}
 
-    def issue(self, principal: Principal, resource: str) -> IssuedToken:
-        """A token of `principal` for `resource`, which becomes `aud` as it is."""
+    def issue(self, principal: Principal, resource: str, proved_by: str = "1") -> IssuedToken:
+        """A token of `principal` for `resource`, which becomes `aud` as it is.
+
+        `proved_by` is `appidacr`: "1" for a secret, "2" for a certificate.
+        """
         now = int(self._clock.now().timestamp())
         key = self._keys[0]
         claims: dict[str, Any] = {
@@ -92,7 +95,7 @@ class Tokens:
             "exp": now + self._lifetime,
             "aio": secrets.token_urlsafe(24),
             "appid": principal.app_id,
-            "appidacr": "1" if principal.kind == "app" else "2",
+            "appidacr": proved_by if principal.kind == "app" else "2",
             "idp": self._issuer,
             "idtyp": "app",
             "oid": principal.object_id,
