@@ -8,11 +8,13 @@ BIN := $(VENV)/bin
 NAME ?= all
 CASES ?=
 MIN ?=
+DIR ?=
+SCHEMAS ?=
 LOCKS := requirements/dev.txt requirements/server.txt
 # Clients with pins of their own, some over 100 MB: apart from .venv, so that neither holds the other's versions back.
 CLIENTS := .venv-clients
 
-.PHONY: help install demo test soak clients lint bench conformance docs lock clean
+.PHONY: help install demo test soak clients lint bench conformance kql-corpus docs lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,7 +39,7 @@ test: install ## every test but soak and clients (under 25 minutes)
 
 soak: install ## the full crash, fuzz and storm numbers
 	LUREWIRE_FUZZ=100000 LUREWIRE_CRASH_ROUNDS=50 $(BIN)/python -m pytest --timeout 7200 --durations 20 \
-	  tests/soak tests/e2e/test_crash.py tests/kql/test_robust.py tests/kql/test_lexer.py tests/workspace/test_workspace_crash.py \
+	  tests/soak tests/e2e/test_crash.py tests/kql/test_robust.py tests/kql/test_lexer.py tests/kql/test_fuzz.py tests/kql/test_differential.py tests/workspace/test_workspace_crash.py \
 	  tests/sensor/test_sensor_process.py tests/playbooks/test_resume.py
 
 $(CLIENTS)/.installed: requirements/clients.txt
@@ -59,6 +61,9 @@ bench: install ## figures; NAME=x for one
 
 conformance: install ## recorded KQL cases; CASES=file MIN=percent
 	$(BIN)/python tests/conformance/runner.py $(if $(CASES),--cases $(CASES)) $(if $(MIN),--min $(MIN))
+
+kql-corpus: install ## compile and run a corpus of KQL; DIR=folder-or-jsonl MIN=percent SCHEMAS=file
+	$(BIN)/python tools/kql_corpus.py "$(DIR)" $(if $(MIN),--min $(MIN)) $(if $(SCHEMAS),--schemas $(SCHEMAS))
 
 docs: install ## the manual, in docs/_build
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build

@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "src/lurewire/workspace/schemas/azure.json.gz"
+TARGET = ROOT / "src/lurewire/schemas/azure.json.gz"
 TRUTH = Path(os.environ.get("LUREWIRE_TRUTH", ROOT.parent / "shared/conformance"))
 
-# One letter a type; src/lurewire/workspace/schemas/__init__.py reads them.
+# One letter a type; src/lurewire/schemas/__init__.py reads them.
 LETTERS = {
     "bool": "b",
     "int": "i",

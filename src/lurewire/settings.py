@@ -73,6 +73,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server.port", int, 8443, "HTTPS port of the core process; 0 takes a free one.", _PORTS),
     Setting("server.names", list, [], "Further local names and private addresses that the certificate covers."),
     Setting(
+        "identity.imds",
+        str,
+        "",
+        "User-assigned identity (name or ARM id) whose tokens the instance metadata endpoint gives to every process on this machine; empty: off.",
+    ),
+    Setting(
         "log.level",
         str,
         "info",
@@ -101,6 +107,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("outbound.allow_private", bool, False, "Let playbooks call private and loopback addresses."),
     Setting("analytics.fire_late", bool, False, "Fire for rows that arrived too late for every scheduled window."),
+    Setting(
+        "workspace.external",
+        list,
+        [],
+        "Prefixes of https URLs that externaldata may read. Files of the folder `external` of the state folder it may "
+        "always read, by their names.",
+    ),
     Setting("solutions", list, ["trapeye", "lurewire", "ipinsights"], "Solutions that the first start deploys."),
     Setting(
         "limits",

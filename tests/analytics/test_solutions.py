@@ -40,7 +40,7 @@ class Loop:
 
     async def open(self) -> None:
         await self.house.open()
-        ingestion = Ingestion(self.workspaces, self.house.store, self.house.url)
+        ingestion = Ingestion(self.workspaces, self.house.store, self.house.clock, self.house.url)
         self.house.store.register(
             *workspace.resource_types(self.workspaces, self.house.clock),
             *ingestion.resource_types,

@@ -21,7 +21,7 @@ from lurewire.core.limits import Limits
 from lurewire.core.resources import Change, ResourceId, ResourceType
 from lurewire.core.secretbox import SecretBox
 from lurewire.core.tls import ensure_certificates
-from lurewire.identity import Identity, role_assignment, role_routes, token_routes
+from lurewire.identity import Identity, local_routes, role_assignment, role_routes, token_routes
 from lurewire.vault import Vault, vault_routes
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class House:
             self.db, self.clock, self.store, self.identity, self.vault, self.account, Limits(ARM_LIMITS)
         )
         self.widgets = Widgets()
+        #: The identity of the instance metadata endpoint.
+        self.machine: Principal | None = None
 
     def url(self) -> str:
         return f"https://127.0.0.1:{self.port}"
@@ -112,6 +114,7 @@ class House:
         errors = ArmErrors(TENANT, self.url)
         return [
             token_routes(self.identity),
+            local_routes(self.identity, lambda: self.machine),
             vault_routes(self.vault),
             control_plane("roles", role_routes(self.store), errors),
             arm_routes(self.store, self.deployments, self.account, self.identity, errors, self.url),

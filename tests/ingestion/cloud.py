@@ -224,7 +224,9 @@ class Cloud:
             self.db, self.clock, self.store, self.identity, NoVault(), self.account, Limits(ARM_LIMITS)
         )
         self.workspaces = Workspaces(self.folder / "workspaces", self.clock, Limits(LIMITS, self._limits))
-        self.ingestion = Ingestion(self.workspaces, self.store, self.url, Limits(INGESTION_LIMITS, self._limits))
+        self.ingestion = Ingestion(
+            self.workspaces, self.store, self.clock, self.url, Limits(INGESTION_LIMITS, self._limits)
+        )
         self.store.register(
             *self.identity.resource_types,
             *resource_types(self.workspaces, self.clock),

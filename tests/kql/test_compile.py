@@ -163,12 +163,13 @@ def test_flags(query: str, row_wise: bool, deterministic: bool) -> None:
 
 def test_rendering_is_carried() -> None:
     compiled = compile_kql(
-        "IPInsights_CL | summarize count() by ip_s | render piechart with (title = 'Top', ycolumns = a, b)", CATALOG
+        "IPInsights_CL | summarize count() by ip_s | render piechart with (title = 'Top', ycolumns = ip_s, count_)",
+        CATALOG,
     )
     assert compiled.render is not None
     assert (compiled.render.visualization, dict(compiled.render.properties)) == (
         "piechart",
-        {"title": "Top", "ycolumns": "a,b"},
+        {"title": "Top", "ycolumns": "ip_s,count_"},
     )
 
 

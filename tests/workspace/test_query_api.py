@@ -116,6 +116,41 @@ def test_no_rows(cloud: Cloud, workspace_id: str, token: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("query", "tables"),
+    [
+        (
+            "Heartbeat | where Computer in ('host-1', 'host-2') | fork Seen=(count) (summarize least = min(Computer))",
+            [("PrimaryResult", [[2]]), ("Table_1", [["host-1"]])],
+        ),
+        (
+            "Heartbeat | where Computer == 'host-1' | facet by Type with (project Computer)",
+            [("PrimaryResult", [["host-1"]]), ("Table_1", [["Heartbeat", 1]])],
+        ),
+        (
+            "print x = 1; print y = 'a', z = 2 | as Named; Heartbeat | where Computer == '' | count",
+            [("PrimaryResult", [[1]]), ("Named", [["a", 2]]), ("Table_2", [[0]])],
+        ),
+    ],
+)
+def test_several_results(
+    cloud: Cloud, workspace_id: str, token: str, query: str, tables: list[tuple[str, list[list[Any]]]]
+) -> None:
+    prefer = "include-statistics=true"
+    answer = post(cloud, workspace_id, token, {"query": query}, prefer=prefer).json()
+    assert [(table["name"], table["rows"]) for table in answer["tables"]] == tables
+    sizes = answer["statistics"]["query"]["datasetStatistics"]
+    assert [size["tableRowCount"] for size in sizes] == [len(rows) for _, rows in tables]
+
+
+def test_microsofts_client_reads_several_results(logs: LogsQueryClient, workspace_id: str) -> None:
+    answer: Any = logs.query_workspace(
+        workspace_id, "print a = 1, b = 'x' | fork (project a) (project b)", timespan=None
+    )
+    assert answer.status == LogsQueryStatus.SUCCESS
+    assert [[list(row) for row in table.rows] for table in answer.tables] == [[[1]], [["x"]]]
+
+
 def test_prefer(cloud: Cloud, workspace_id: str, token: str) -> None:
     prefer = "wait=600, include-statistics=true,include-render=true"
     answer = post(cloud, workspace_id, token, {"query": "Heartbeat | count"}, prefer=prefer).json()
@@ -156,6 +191,14 @@ def test_partial_result(cloud: Cloud, workspace_id: str, token: str, tmp_path_fa
         assert answer.partial_error.code == "PartialError"
         inner = answer.partial_error.details[0]["innererror"]
         assert inner["message"] == "The results of this query exceed the set limit of 7 records."
+        token = small.token("reader", (READER, WORKSPACE), resource=LOGS)
+        several = "Heartbeat | take 4; Heartbeat | take 3; Heartbeat | take 1; Heartbeat | where Computer == ''"
+        cut = post(small, small.workspace().customer_id, token, {"query": several}).json()
+        assert [len(table["rows"]) for table in cut["tables"]] == [4, 3, 0, 0], "the limit is of all tables together"
+        assert cut["tables"][3]["columns"] == cut["tables"][0]["columns"]
+        assert cut["error"]["details"][0]["innererror"] == inner
+        just = "Heartbeat | take 4; Heartbeat | take 3; Heartbeat | where Computer == ''"
+        assert set(post(small, small.workspace().customer_id, token, {"query": just}).json()) == {"tables"}
     finally:
         small.stop()
 
@@ -209,7 +252,8 @@ def test_microsofts_client_sees_where_a_query_is_wrong(logs: LogsQueryClient, wo
         ("Kinds_CL\n| where nope == 1", "SemanticError", "SEM0100", 2, "nope"),
         ("Nope_CL", "SemanticError", "SEM0100", 1, "Nope_CL"),
         ("", "SyntaxError", "SYN", 1, ""),
-        ("Kinds_CL | facet by Nope", "SemanticError", "", 1, "facet"),
+        ("Kinds_CL | facet by Nope", "SemanticError", "SEM0100", 1, "'facet' operator: "),
+        ("Kinds_CL | take 1; Kinds_CL | where nope == 1", "SemanticError", "SEM0100", 1, "nope"),
         ("'; drop table t1; --", "SyntaxError", "SYN", 1, ""),
     ],
 )

@@ -9,28 +9,35 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lurewire.analytics.details import Results
+from lurewire.kql import Diagnostic, KqlError
 from lurewire.kql import compile as compile_kql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import numpy.typing as npt
 
-    from lurewire.kql import Catalog, CompiledQuery, Table
-    from lurewire.workspace import QueryResult, Workspace
+    from lurewire.kql import CompiledQuery, SavedFunction, Table
+    from lurewire.workspace import QueryResult, Tables, Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A compiled query; `table` is the one whose rows its results are, None where a result is made of many rows."""
+    """What is known of a query before it runs.
 
-    compiled: CompiledQuery
-    table: str | None
+    `tables` are those whose new rows can change its results. `compiled` is None where the columns depend on the rows, as
+    those of `evaluate bag_unpack(...)` without an output schema do: then each run compiles it anew. `table` is the one
+    whose rows the results are, None where a result is made of many rows or where that is not known.
+    """
+
+    tables: frozenset[str]
+    compiled: CompiledQuery | None
+    table: str | None = None
 
     @property
     def on_arrival(self) -> bool:
         """Whether it can be run on new rows alone: row-wise, deterministic, and the same at any time."""
-        return self.table is not None and not self.compiled.uses_now
+        return self.table is not None and self.compiled is not None and not self.compiled.uses_now
 
 
 class RuleQuery:
@@ -48,13 +55,48 @@ class RuleQuery:
             self._plan = version, self._compile()
         return self._plan[1]
 
+    async def run(self, plan: Plan, parameters: Mapping[str, int]) -> QueryResult:
+        """The results within `parameters`; raises as `Workspace.query` does."""
+        if plan.compiled is not None:
+            return await self._workspace.run(plan.compiled, parameters, "rules")
+        result = await self._workspace.explore(self._text, _Seen(self._workspace.tables), parameters, "rules")
+        if result.further:
+            raise _several_results()
+        return result
+
     def _compile(self) -> Plan:
-        compiled = compile_kql(self._text, _WithTime(self._workspace.tables), window=True, keep_identity=True)
+        seen = _Seen(self._workspace.tables)
+        is_open = False
+
+        def explore(first: CompiledQuery) -> list[tuple[Any, ...]]:
+            nonlocal is_open
+            del first
+            is_open = True
+            return []
+
+        try:
+            compiled = compile_kql(self._text, seen, window=True, keep_identity=True, explore=explore)
+        except KqlError as error:
+            if not is_open or any(one.code != _UNRESOLVED or one.token in seen.missing for one in error.errors):
+                raise
+            # Names of columns that the rows of a run may bring.
+            return Plan(frozenset(seen.found), None)
+        if compiled.further:
+            raise _several_results()
+        if is_open:
+            return Plan(frozenset(seen.found), None)
         of_rows = compiled.row_wise and compiled.deterministic and len(compiled.tables) == 1
         of_rows = of_rows and len(compiled.identity) == _IDENTITY
-        return Plan(compiled, next(iter(compiled.tables)) if of_rows else None)
+        return Plan(compiled.tables & seen.found, compiled, next(iter(compiled.tables)) if of_rows else None)
 
 
+def _several_results() -> KqlError:
+    message = "a rule's query with several results (fork, facet, or more than one tabular statement) is not supported"
+    return KqlError([Diagnostic("unsupported", _UNSUPPORTED, message, 1, 1)])
+
+
+_UNRESOLVED: Final = "SEM0100"
+_UNSUPPORTED: Final = "LW0001"
 _IDENTITY: Final = 3  # commit, ordinal, time
 
 BEFORE_ALL: Final = -1
@@ -94,21 +136,52 @@ def bounds(t_from: int, t_to: int, after: int, through: int) -> dict[str, int]:
     return {"t_from": t_from, "t_to": t_to, "commit_after": after, "commit_through": through}
 
 
-class _WithTime:
-    """A catalogue whose tables have their time column as the last part of a row's identity."""
+class _Seen:
+    """A workspace's catalogue as one rule sees it; `found` and `missing` are the tables that its query asked for.
 
-    def __init__(self, tables: Catalog) -> None:
+    A table has its time column as the last part of a row's identity. A watchlist has no identity: a rule that is run over
+    new rows reads it whole.
+    """
+
+    def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self.found: set[str] = set()
+        self.missing: set[str] = set()
+        self.own_names = tables.own_names
 
     def table(self, name: str) -> Table | None:
         table = self._tables.table(name)
         if table is None:
+            self.missing.add(name)
             return None
+        self.found.add(name)
         times = [p for c, p in zip(table.columns, table.physical, strict=True) if c.name == table.time_column]
         return replace(table, identity=(*table.identity, *times))
 
     def table_names(self) -> Iterable[str]:
         return self._tables.table_names()
+
+    def wildcard_names(self) -> Iterable[str]:
+        return self._tables.wildcard_names()
+
+    def function(self, name: str) -> SavedFunction | None:
+        return self._tables.function(name)
+
+    def function_names(self) -> Iterable[str]:
+        return self._tables.function_names()
+
+    def watchlist(self, alias: str) -> Table | None:
+        table = self._tables.watchlist(alias)
+        if table is None:
+            return None
+        hidden = (column for column in table.hidden if not any(name in column.expression for name in table.identity))
+        return replace(table, identity=(), hidden=tuple(hidden))
+
+    def watchlist_aliases(self) -> Iterable[str]:
+        return self._tables.watchlist_aliases()
+
+    def allows_external(self, location: str) -> bool:
+        return self._tables.allows_external(location)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class Runner:
     def reads(self, table: str) -> bool:
         """Whether the rule's query reads a table; also where that is not known because it does not compile."""
         try:
-            return table in self._query.plan().compiled.tables
+            return table in self._query.plan().tables
         except Exception:  # noqa: BLE001 - the run itself reports it
             return True
 
@@ -219,7 +219,7 @@ class Runner:
         """Where single results tell nothing, or are too many: count the late rows of the query's tables."""
         after, start = self.standing.looked_through, self._coming().start
         missed = []
-        for table in sorted(plan.compiled.tables):
+        for table in sorted(plan.tables):
             counted = await self._late_rows(table, after, through, start)
             if counted:
                 missed.append(Missed(table, after + 1, through, counted, "rows", start, fired=False))
@@ -328,7 +328,7 @@ class Runner:
     async def _execute(self, plan: Plan, window: Window, after: int, through: int, now: int) -> QueryResult:
         parameters = bounds(window.start, window.end, after, through) | {"now": now}
         async with self._context.queries:
-            return await self.workspace.run(plan.compiled, parameters, "rules")
+            return await self._query.run(plan, parameters)
 
     async def _store(self, standing: Standing, raised: Sequence[Raised] = (), missed: Sequence[Missed] = ()) -> None:
         """Make alerts durable together with where the rule stands; a cancelled task waits until that is done."""

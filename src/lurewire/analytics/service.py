@@ -152,11 +152,15 @@ class Analytics:
 
     def _warnings(self, rule: Rule, workspace: Workspace) -> list[str]:
         try:
-            columns = RuleQuery(rule.properties.query, workspace).plan().compiled.columns
+            compiled = RuleQuery(rule.properties.query, workspace).plan().compiled
         except KqlError as error:  # the tables have changed since the rule was stored
             found = [f"'properties.query': {error}"]
         else:
-            found = details.unknown_columns(rule.properties, (c.name for c in columns))
+            if compiled is None:
+                what = "its columns depend on the rows of each run, which fails where it names one they do not have"
+                found = [f"'properties.query': {what}"]
+            else:
+                found = details.unknown_columns(rule.properties, (c.name for c in compiled.columns))
         for warning in found:
             _log.warning("analytics rule", rule=str(rule.id), warning=warning)
         return found

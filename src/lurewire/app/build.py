@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lurewire import analytics, arm, identity, incidents, ingestion, ipintel, playbooks, sensor, vault, workspace
-from lurewire.app.bootstrap import PLAYBOOK, WORKSPACE, Bootstrap, Names
+from lurewire.app.bootstrap import LOCATION, PLAYBOOK, WORKSPACE, Bootstrap, Names
 from lurewire.app.facts import Facts
+from lurewire.app.lookups import fetcher, place_of
 from lurewire.core.database import Database
 from lurewire.core.http import build_app, room_app
 from lurewire.core.limits import Limits
@@ -114,8 +115,19 @@ class Core:
         )
         self.account = arm.Account(self.tenant_id, subscription_id)
         self.deployments = arm.Deployments(db, clock, self.store, self.identity, self.vault, self.account, limits(arm))
-        self.workspaces = workspace.Workspaces(self._folder / "workspaces", clock, limits(workspace))
-        self.ingestion = ingestion.Ingestion(self.workspaces, self.store, self._url, limits(ingestion))
+        places = workspace.Places(
+            self._folder / "external",
+            tuple(self._settings["workspace.external"]),
+            fetcher(lambda: self.outbound, asyncio.get_running_loop()),
+        )
+        self.workspaces = workspace.Workspaces(
+            self._folder / "workspaces",
+            clock,
+            limits(workspace),
+            geo=lambda address: place_of(self.ipintel.data, address),
+            places=places,
+        )
+        self.ingestion = ingestion.Ingestion(self.workspaces, self.store, clock, self._url, limits(ingestion))
         data = self._settings["ipintel.data"]
         self.ipintel = ipintel.IpIntel(db, clock, DataFolder(Path(data)) if data else None, limits(ipintel))
         self._stack.callback(self.ipintel.close)
@@ -181,6 +193,7 @@ class Core:
             ingestion.ingestion_routes(self.ingestion),
             workspace.query_routes(self.workspaces, self._clock, self._limits(workspace)),
             identity.token_routes(self.identity),
+            identity.local_routes(self.identity, self._machine_identity),
             vault.vault_routes(self.vault),
             ipintel.routes(self.ipintel),
             arm.control_plane("incidents", incidents.incident_routes(self.incidents).routes, errors),
@@ -191,6 +204,17 @@ class Core:
                 self.store, self.deployments, self.account, self.identity, errors, self._url, self._limits(arm)
             ),
         )
+
+    def _machine_identity(self) -> Principal | None:
+        """The identity of the instance metadata service: the one that the setting names."""
+        name = self._settings["identity.imds"]
+        return self.identity.managed_identity(self._identity_id(name)) if name else None
+
+    def _identity_id(self, name: str) -> ResourceId:
+        if name.startswith("/"):
+            return ResourceId.parse(name)
+        namespace, kind = identity.USER_ASSIGNED.split("/")
+        return self.names.group.extension(namespace, kind, name)
 
     def _url(self) -> str:
         return self.base_url
@@ -240,9 +264,7 @@ class Core:
         return await self._app(name, roles, ResourceId.parse(scope) if scope else self.names.group)
 
     async def _app(self, name: str, roles: Sequence[str], scope: ResourceId) -> dict[str, str]:
-        identity.check_roles(roles)
-        if scope.resource_group is not None and self.store.get(scope) is None:
-            raise ValueError(f"there is no resource {scope}")
+        self._check_grant(roles, scope)
         known = self._facts.get(f"app.{name}")
         if known is None or self.identity.app(known) is None:
             known = (await self.identity.create_app(name)).app_id
@@ -258,6 +280,28 @@ class Core:
                 await self.identity.remove_secret(known, old.key_id)
         secret = await self.identity.add_secret(known)
         return {"client_id": known, "client_secret": secret.value}
+
+    async def create_identity(self, name: str, roles: Sequence[str], scope: str | None) -> dict[str, str]:
+        """A user-assigned identity with roles, and a header by which a local process gets its tokens."""
+        at = ResourceId.parse(scope) if scope else self.names.group
+        self._check_grant(roles, at)
+        resource_id = self._identity_id(name)
+        if self.store.get(resource_id) is None:
+            await self.store.put(resource_id, {"location": LOCATION})
+        principal = await self.identity.managed_identity_for(resource_id)
+        for role in roles:
+            await self.store.put(*identity.role_assignment(at, principal, role))
+        return {
+            "id": str(resource_id),
+            "client_id": principal.app_id,
+            "endpoint": f"{self.base_url}/msi/token",
+            "header": await self.identity.managed.add_header(principal),
+        }
+
+    def _check_grant(self, roles: Sequence[str], scope: ResourceId) -> None:
+        identity.check_roles(roles)
+        if scope.resource_group is not None and self.store.get(scope) is None:
+            raise ValueError(f"there is no resource {scope}")
 
     async def add_app_secret(self, name: str, days: int) -> dict[str, str]:
         """One more secret for an app; it is in the answer and nowhere else. Raises `ValueError` for an unknown name."""

@@ -67,6 +67,11 @@ def control_app(core: Core) -> Starlette:
         created = await core.create_app(str(body["name"]), [str(role) for role in body["roles"]], body.get("scope"))
         return JSONResponse(created)
 
+    async def create_identity(request: Request) -> Response:
+        body = await request.json()
+        made = await core.create_identity(str(body["name"]), [str(role) for role in body["roles"]], body.get("scope"))
+        return JSONResponse(made)
+
     async def add_secret(request: Request) -> Response:
         body = await request.json()
         return JSONResponse(await core.add_app_secret(str(body["name"]), int(body["days"])))
@@ -94,6 +99,7 @@ def control_app(core: Core) -> Starlette:
         routes=[
             Route("/query", query, methods=["POST"]),
             Route("/apps", create_app, methods=["POST"]),
+            Route("/identities", create_identity, methods=["POST"]),
             Route("/apps/secrets", add_secret, methods=["POST"]),
             Route("/apps/certificates", add_certificate, methods=["POST"]),
             Route("/keys", create_key, methods=["POST"]),

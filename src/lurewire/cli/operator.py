@@ -85,6 +85,24 @@ def certificate(name: str, file: TextIO, folder: Path) -> None:
     )
 
 
+@click.group()
+def identity() -> None:
+    """Managed identities: tokens for processes on this machine, without a secret of Entra's."""
+
+
+@identity.command("create")
+@click.argument("name")
+@click.option("--role", "roles", multiple=True, help="Built-in role, by name; may be repeated.")
+@click.option("--scope", default=None, help="ARM id at which the roles hold; default: the resource group.")
+@folder_option
+def create_identity(name: str, roles: Sequence[str], scope: str | None, folder: Path) -> None:
+    """Create a user-assigned identity, or a further header for one, and print what ManagedIdentityCredential reads."""
+    made = ask(folder, "/identities", {"name": name, "roles": list(roles), "scope": scope})
+    click.echo(f"# {made['id']}, client id {made['client_id']}")
+    click.echo(f"export IDENTITY_ENDPOINT={made['endpoint']}")
+    click.echo(f"export IDENTITY_HEADER={made['header']}")
+
+
 def _print_credential(made: dict[str, str]) -> None:
     click.echo(f"export AZURE_CLIENT_ID={made['client_id']}")
     click.echo(f"export AZURE_CLIENT_SECRET={made['client_secret']}")

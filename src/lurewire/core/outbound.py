@@ -242,7 +242,7 @@ async def _ask_room(
         "query_string": target.raw_query_string.encode("ascii"),
         "root_path": "",
         "headers": fields,
-        "client": ("127.0.0.1", 0),
+        "client": None,  # a request of our own is from no address: no room may take it for a local process
         "server": (target.host, target.port),
         "state": {},
     }

@@ -129,7 +129,7 @@ async def _show(folder: Path, now: Running, settings: Settings, console: Console
             trails.append(Trail(source, clock.now(), escalates))
             tell(Step(source, "touch", 0.0, what))
             attacks.append(asyncio.ensure_future(attack()))
-        watcher = Watcher(api, f"{api.group}/providers/Microsoft.Logic/workflows/{now.facts['playbook']}", clock, tell)
+        watcher = Watcher(api, f"{api.group}/providers/Microsoft.Logic/workflows/{now.facts['playbook']}", tell)
         happened = await watcher.follow(trails, STORY_SECONDS)
         await asyncio.gather(*attacks)
         counts = await api.query("TrapEye_Interactions_CL | summarize interactions = count() by source_ip")

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lurewire.core.clock import Clock
     from lurewire.demo.api import Api
 
 POLL_SECONDS = 0.05
@@ -74,9 +73,8 @@ def moment(text: str) -> datetime:
 class Watcher:
     """Polls the APIs until each trail is complete; tells each step once, as it is found."""
 
-    def __init__(self, api: Api, workflow: str, clock: Clock, tell: Callable[[Step], None]) -> None:
+    def __init__(self, api: Api, workflow: str, tell: Callable[[Step], None]) -> None:
         self._api = api
-        self._clock = clock
         self._workflow = workflow
         self._tell = tell
         self._found: list[Step] = []
@@ -109,14 +107,16 @@ class Watcher:
     async def _threats(self, trails: Sequence[Trail]) -> None:
         if all(trail.threat_uuid for trail in trails):
             return
-        rows = await self._api.query("TrapEye_Threats_CL | project source_ip, threat_uuid, TimeGenerated, Product")
-        seen = self._clock.now().isoformat()
+        rows = await self._api.query(
+            "TrapEye_Threats_CL | project source_ip, threat_uuid, TimeGenerated, Product, received = ingestion_time()"
+        )
         for trail in trails:
             for row in rows:
                 if row["source_ip"] == trail.source and row["threat_uuid"] != trail.threat_uuid:
                     trail.threat_uuid = row["threat_uuid"]
                     self._step(trail, "event", row["TimeGenerated"], f"new_threat {trail.threat_uuid}")
-                    self._step(trail, "row", seen, f"seen by a query: TrapEye_Threats_CL, Product {row['Product']}")
+                    text = f"received by the workspace: TrapEye_Threats_CL, Product {row['Product']}"
+                    self._step(trail, "row", row["received"], text)
 
     async def _incidents(self, trails: Sequence[Trail]) -> None:
         incidents = await self._api.incidents()

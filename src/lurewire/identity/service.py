@@ -20,6 +20,7 @@ from lurewire.identity.errors import (
 )
 from lurewire.identity.keys import load_signing_keys
 from lurewire.identity.limits import LIMITS
+from lurewire.identity.managed import ManagedIdentities
 from lurewire.identity.roles import ROLES
 from lurewire.identity.tokens import Tokens
 
@@ -66,6 +67,7 @@ class Identity:
         self._box = secret_box
         self._names = tuple(names)
         self._directory = Directory(db, clock, tenant_id)
+        self.managed = ManagedIdentities(db, clock, self._directory, tenant_id)
         self.certificates = Certificates(db, clock, self.limits["identity.clock_skew"])
         self._roles = RoleIndex(ROLES)
         self._assignments = RoleAssignments(self._roles, self._directory, clock, tenant_id)
@@ -87,7 +89,7 @@ class Identity:
     @property
     def resource_types(self) -> tuple[ResourceType, ...]:
         """What `arm` stores for this room."""
-        return (self._assignments.resource_type,)
+        return (self._assignments.resource_type, self.managed.resource_type)
 
     # The directory.
 
@@ -189,6 +191,16 @@ class Identity:
         No route leads here: who calls it must have established by itself whom it acts for.
         """
         return self._token_service().reusable(principal, resource)
+
+    def managed_token(self, principal: Principal, resource: str) -> IssuedToken:
+        """A token for a managed identity, for a process that its endpoint has checked. Raises `UnknownResource`."""
+        if not self._audiences().known(resource):
+            raise UnknownResource(resource=resource, tenant=self.tenant_id)
+        return self._token_service().issue(principal, resource)
+
+    def resource_of(self, principal: Principal) -> str | None:
+        """The ARM id of the resource that a managed identity belongs to."""
+        return self._directory.resource_of(principal)
 
     def jwks(self) -> dict[str, Any]:
         """The public signing keys (RFC 7517)."""

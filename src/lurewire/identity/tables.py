@@ -48,6 +48,14 @@ certificates = sa.Table(
     sa.UniqueConstraint("app_id", "thumbprint_sha256"),
 )
 
+workloads = sa.Table(
+    "identity_workloads",
+    metadata,
+    sa.Column("hash", sa.String, primary_key=True),  # of the value of X-IDENTITY-HEADER
+    sa.Column("object_id", sa.String, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
 managed_identities = sa.Table(
     "identity_managed_identities",
     metadata,

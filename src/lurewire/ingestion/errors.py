@@ -99,7 +99,7 @@ class MediaTypeUnsupported(IngestionError):
 
 
 class Throttled(IngestionError):
-    """More waits to be loaded than there is room for."""
+    """More waits to be loaded than there is room for, or the rule was sent more than it takes in a minute."""
 
     status = 429
     code = "TooManyRequests"

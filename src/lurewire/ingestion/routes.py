@@ -38,6 +38,7 @@ class _Handlers:
 
     async def post(self, request: Request) -> Response:
         rule = self._rule(request)
+        self._ingestion.rates.request(rule.immutable_id)
         body, gzip = await read_body(request, self._ingestion.limits["ingestion.body_bytes"])
         await self._ingestion.accept(
             rule,

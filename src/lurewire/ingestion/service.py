@@ -15,6 +15,7 @@ from lurewire.core.log import get_logger
 from lurewire.ingestion.bodies import check_size, longest, unpack
 from lurewire.ingestion.errors import BodyInvalid, StreamUnknown, Throttled, Unavailable, no_access
 from lurewire.ingestion.limits import LIMITS
+from lurewire.ingestion.rates import Rates
 from lurewire.ingestion.resources import DIRECT, resource_types
 from lurewire.workspace import BadBody, FlowDefinition, JournalError, Overloaded, Span, StreamDefinition, make_key
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from lurewire.core.clock import Clock
     from lurewire.core.principal import Principal
     from lurewire.core.resources import ResourceId, Resources, ResourceType
     from lurewire.ingestion.models import RuleModel
@@ -50,12 +52,18 @@ class Ingestion:
     """
 
     def __init__(
-        self, workspaces: Workspaces, resources: Resources, base_url: Callable[[], str], limits: Limits | None = None
+        self,
+        workspaces: Workspaces,
+        resources: Resources,
+        clock: Clock,
+        base_url: Callable[[], str],
+        limits: Limits | None = None,
     ) -> None:
         self._workspaces = workspaces
         self._resources = resources
         self._base_url = base_url
         self.limits = limits or Limits(LIMITS)
+        self.rates = Rates(clock, self.limits)
         self._rules: dict[str, ActiveRule] = {}
 
     @property
@@ -104,6 +112,7 @@ class Ingestion:
         limit = self.limits["ingestion.body_bytes"]
         text = unpack(body, limit) if gzip else body
         assert len(text) <= longest(limit)
+        self.rates.body(rule.immutable_id, len(text))
         rows = await _decode(targets[0][1], text)
         check_size(len(text), rows.num_rows, limit)
         if not rows.num_rows:

@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, cast
 
 from . import plan, tree
+from .any_column import any_column
 from .conversions import arithmetic, comparable, to
 from .errors import (
     ARGUMENT,
-    INCOMPARABLE,
     TRANSFORM,
     UNKNOWN_FUNCTION,
     UNRESOLVED,
@@ -41,7 +41,7 @@ class ExpressionBinder:
         self.operator = operator
         #: Window functions found so far, each the column of its own; None where the operator takes none.
         self.windows: list[tuple[int, plan.WindowCall]] | None = None
-        self._columns = {} if rows is None else {column.name: column for column in rows.columns}
+        self._columns = {} if rows is None else {column.name: column for column in (*rows.hidden, *rows.columns)}
 
     def bind(self, node: tree.Expression) -> plan.Scalar:
         """The bound expression; a problem below it is reported and stands as ERROR."""
@@ -70,7 +70,8 @@ class ExpressionBinder:
         """A column, or the value of a let."""
         column = self._columns.get(node.name)
         if column is not None:
-            return plan.ColumnRef(column.type, column.id)
+            erroneous = column.id in self.context.erroneous
+            return ERROR if erroneous else plan.ColumnRef(column.type, column.id)
         scalar = self.context.scalars.get(node.name)
         if scalar is not None:
             names = self.context.names
@@ -97,9 +98,9 @@ class ExpressionBinder:
         """`(x)`."""
         return self.bind(node.inner)
 
-    def refuse_named(self, node: tree.Named) -> plan.Scalar:
-        """A name before a value where no column is made."""
-        raise semantic(f"'{node.names[0]} =' is not allowed here", node.at)
+    def named(self, node: tree.Named) -> plan.Scalar:
+        """`f(name = value)`: functions of the engine take arguments by their place, whatever the name."""
+        return self.bind(node.value)
 
     def refuse_star(self, node: tree.Star) -> plan.Scalar:
         """`*` in an expression."""
@@ -131,15 +132,18 @@ class ExpressionBinder:
     def binary(self, node: tree.Binary) -> plan.Scalar:
         """Arithmetic, comparisons and string operators."""
         self.allow_infix(node.operator, node.at)
+        if isinstance(node.left, tree.Star):
+            return any_column(self, node)
         left, right = self.bind(node.left), self.bind(node.right)
         if node.operator in ("+", "-", "*", "/", "%"):
             return arithmetic(node.operator, left, right, node.at)
         if node.operator in ("==", "!=", "<", "<=", ">", ">="):
             left, right = comparable(left, right, node.operator, node.at)
             return plan.Compare(KqlType.BOOL, node.operator, left, right)
-        return self._text_operator(node, left, right)
+        return self.text_operator(node, left, right)
 
-    def _text_operator(self, node: tree.Binary, left: plan.Scalar, right: plan.Scalar) -> plan.Scalar:
+    def text_operator(self, node: tree.Binary, left: plan.Scalar, right: plan.Scalar) -> plan.Scalar:
+        """A string operator over bound operands."""
         subject, needle = self.text(left, node), self.text(right, node)
         if node.operator == "matches regex":
             return plan.RegexMatch(KqlType.BOOL, subject, needle)
@@ -180,6 +184,8 @@ class ExpressionBinder:
     def membership(self, node: tree.Membership) -> plan.Scalar:
         """`in`, `has_any` and `has_all`."""
         self.allow_infix(node.operator, node.at)
+        if isinstance(node.subject, tree.Star):
+            return any_column(self, node)
         subject = self.bind(node.subject)
         if len(node.items) == 1 and self.is_tabular(node.items[0]):
             return self._in_rows(node, subject)
@@ -212,22 +218,22 @@ class ExpressionBinder:
 
     def is_tabular(self, node: tree.Expression) -> bool:
         """Whether an item of a list is a table."""
-        from .lets import gives_rows  # noqa: PLC0415 - lets bind through this module
+        from .lets import TABULAR_FUNCTIONS, call_gives_rows  # noqa: PLC0415 - lets bind through this module
+        from .patterns import is_reference  # noqa: PLC0415 - as above
 
         while isinstance(node, tree.Parenthesis):
             node = node.inner
-        if isinstance(node, tree.Subquery):
+        if isinstance(node, tree.Subquery) or is_reference(node, self.context.names):
             return True
         if isinstance(node, tree.Call):
-            function = self.context.names.functions.get(node.name)
-            if function is not None:
-                return gives_rows(function, self.context)
-            return node.name in ("materialize", "table")
+            return call_gives_rows(node.name, self.context)
         if not isinstance(node, tree.Name) or node.name in self._columns or node.name in self.context.scalars:
             return False
         if node.name in self.context.relations or node.name in self.context.names.functions:
             return True
-        return self.context.catalog.table(node.name) is not None
+        if node.name in TABULAR_FUNCTIONS:
+            return True
+        return self.context.catalog.table(node.name) is not None or self.context.function(node.name) is not None
 
     def rows_of(self, node: tree.Expression) -> Rows:
         """A table in the place of a value, in the scope of its own: it reads no column of this row."""
@@ -249,13 +255,20 @@ class ExpressionBinder:
             return ERROR
         if not rows.columns:
             raise semantic(f"'{node.operator}' needs a table with a column", node.at)
-        column = rows.columns[0]
+        column, source = rows.columns[0], rows.relation
         value: plan.Scalar = plan.ColumnRef(column.type, column.id)
+        if column.type is KqlType.DYNAMIC and subject.type is not KqlType.DYNAMIC:
+            # What make_set() gathered: arrays stand for their elements, as in a list that is written out.
+            element = self.context.new_id()
+            source = plan.Expand(
+                source, (plan.Expansion(value, element),), pairs=False, index=self.context.new_id(), limit=None
+            )
+            value = plan.ColumnRef(KqlType.DYNAMIC, element)
         number = self.context.new_id()
         if node.operator in ("has_any", "has_all"):
             text = to(value, KqlType.STRING)
             call = plan.AggregateCall(AGGREGATES["make_set"], (text,), None, None, (number,), (KqlType.DYNAMIC,))
-            terms = plan.Summarize(rows.relation, (), (call,))
+            terms = plan.Summarize(source, (), (call,))
             array = plan.ScalarQuery(KqlType.DYNAMIC, terms, number)
             return plan.TermsInArray(KqlType.BOOL, node.operator == "has_all", self.text(subject, node), array)
         sensitive = not node.operator.endswith("~")
@@ -263,7 +276,7 @@ class ExpressionBinder:
             subject, value = self.text(subject, node), to(value, KqlType.STRING)
         elif subject.type is not value.type:
             subject, value = comparable(subject, value, "in", node.at)
-        relation = plan.Compute(rows.relation, ((number, value),))
+        relation = plan.Compute(source, ((number, value),))
         match = plan.InQuery(KqlType.BOOL, sensitive, subject, relation, number)
         return plan.Not(KqlType.BOOL, match) if node.operator.startswith("!") else match
 
@@ -276,7 +289,9 @@ class ExpressionBinder:
             if len(items) > 1:
                 raise unsupported(f"'{node.operator}' with several arrays", node.at, node.operator)
             return plan.TermsInArray(KqlType.BOOL, every, subject, arrays[0])
-        needles = tuple(self.text(item, node) for item in items)
+        needles = tuple(
+            to(item, KqlType.STRING) if isinstance(item, plan.Constant) else self.text(item, node) for item in items
+        )
         return plan.TextMatch(KqlType.BOOL, "has", False, subject, needles, every)
 
     def _in_list(
@@ -290,15 +305,12 @@ class ExpressionBinder:
             subject = to(subject, items[0].type)
         matching = []
         for item in items:
-            if subject.type is KqlType.STRING and item.type is not KqlType.STRING:
-                if item.type is not KqlType.DYNAMIC:
-                    message = (
-                        f"Cannot compare values of types {subject.type} and {item.type}. Try adding explicit casts"
-                    )
-                    raise semantic(message, node.at, INCOMPARABLE)
+            if subject.type is KqlType.STRING and item.type is KqlType.DYNAMIC:
                 matching.append(to(item, KqlType.STRING))
             elif subject.type in INTEGERS and item.type in NUMBERS:
                 matching.append(item)
+            elif subject.type is KqlType.STRING and isinstance(subject, plan.Constant):
+                matching.append(to(item, KqlType.STRING))
             else:
                 matching.append(comparable(subject, item, "in", node.at)[1])
         return plan.In(KqlType.BOOL, sensitive, subject, tuple(matching))
@@ -349,14 +361,21 @@ class ExpressionBinder:
             return call_value(self, node)
         row = FUNCTIONS.get(node.name)
         if row is None:
+            if self.context.function(node.name) is not None:
+                from .lets import call_value  # noqa: PLC0415 - as above
+
+                return call_value(self, node)
             if node.name in AGGREGATES:
                 raise semantic(f"'{node.name}' is an aggregate: it belongs in summarize", node.at, token=node.name)
             if node.name in self.context.broken:
                 return ERROR
             raise self._unknown_function(node)
         allowed = self.context.profile.functions
-        if allowed is not None and node.name not in allowed and row.name not in allowed:
+        if allowed is not None and node.name not in allowed:
             message = f"the function '{node.name}' is not supported in transformations"
+            raise Problem("unsupported", TRANSFORM, message, node.at, node.name)
+        if node.name in self.context.profile.elsewhere:
+            message = f"the function '{node.name}' is only available in transformations"
             raise Problem("unsupported", TRANSFORM, message, node.at, node.name)
         if not row.deterministic:
             self.context.deterministic = False
@@ -443,7 +462,7 @@ _BINDERS: dict[type, str] = {
     tree.Name: "name",
     tree.Literal: "literal",
     tree.Parenthesis: "parenthesis",
-    tree.Named: "refuse_named",
+    tree.Named: "named",
     tree.Star: "refuse_star",
     tree.Subquery: "refuse_subquery",
     tree.Unary: "unary",

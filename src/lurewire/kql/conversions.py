@@ -10,6 +10,9 @@ from .types import INTEGERS, NUMBERS, KqlType
 #: How wide a numeric type is (https://learn.microsoft.com/kusto/query/numerical-operators#type-rules-for-arithmetic-operations).
 _WIDTH = {KqlType.INT: 0, KqlType.LONG: 1, KqlType.REAL: 2, KqlType.DECIMAL: 3}
 
+#: Operators that ask only whether values are equal.
+EQUALITY = frozenset({"==", "!=", "in"})
+
 
 def to(value: plan.Scalar, kind: KqlType) -> plan.Scalar:
     """The value as `kind`; numeric constants are converted at once, so that plans stay small."""
@@ -34,20 +37,39 @@ def widest(*kinds: KqlType) -> KqlType:
 
 
 def common_type(kinds: list[KqlType], at: int, what: str) -> KqlType:
-    """The type of a conditional's branches: one type, the widest number, or dynamic where one of them is."""
+    """The one type of several arguments, or the widest of numbers."""
     distinct = set(kinds)
     if len(distinct) == 1:
         return kinds[0]
     if distinct <= NUMBERS:
         return widest(*kinds)
-    if KqlType.DYNAMIC in distinct:
-        return KqlType.DYNAMIC
     names = ", ".join(dict.fromkeys(kinds))
     raise semantic(f"{what}: all values must have one type, not {names}", at)
 
 
+def branch_type(kinds: list[KqlType]) -> KqlType:
+    """The type of a conditional's branches: that of all but the dynamic ones, or dynamic where those differ."""
+    typed = set(kinds) - {KqlType.DYNAMIC}
+    if len(typed) == 1:
+        return typed.pop()
+    return widest(*typed) if typed and typed <= NUMBERS else KqlType.DYNAMIC
+
+
 def comparable(left: plan.Scalar, right: plan.Scalar, operator: str, at: int) -> tuple[plan.Scalar, plan.Scalar]:
-    """Both sides of a comparison as one type."""
+    """Both sides of a comparison as one type.
+
+    For equality a constant beside a value takes the value's type where one of the two is a string, as in `EventID == "4625"`
+    and `ResultType == 0`; a text that is no such value becomes null.
+    """
+    if operator in EQUALITY and KqlType.STRING in (left.type, right.type) and ERROR not in (left, right):
+        for constant, other in ((left, right), (right, left)):
+            fixed = isinstance(other, plan.Constant) and constant.type is not KqlType.STRING
+            if KqlType.DYNAMIC in (constant.type, other.type):
+                # Beside a dynamic value a text is compared with its text: `Roles != "[]"`.
+                break
+            if isinstance(constant, plan.Constant) and constant.type is not other.type and not fixed:
+                taken = to(constant, other.type)
+                return (taken, right) if constant is left else (left, taken)
     kind = _comparison_type(left, right, operator, at)
     return (left, right) if kind is None else (to(left, kind), to(right, kind))
 
@@ -56,7 +78,7 @@ def _comparison_type(left: plan.Scalar, right: plan.Scalar, operator: str, at: i
     kinds = left.type, right.type
     if ERROR in (left, right):
         return None
-    equality = operator in ("==", "!=", "in")
+    equality = operator in EQUALITY
     if kinds[0] is kinds[1]:
         if equality or kinds[0] not in (KqlType.STRING, KqlType.DYNAMIC, KqlType.GUID):
             return kinds[0]
@@ -114,8 +136,6 @@ def arithmetic(operator: str, left: plan.Scalar, right: plan.Scalar, at: int) ->
     kinds = left.type, right.type
     if set(kinds) <= NUMBERS:
         kind = widest(_LONG, *kinds)
-        if kind is KqlType.DECIMAL and operator not in "+-":
-            raise unsupported(f"'{operator}' on decimal", at, operator)
         return plan.Arithmetic(kind, operator, to(left, kind), to(right, kind))
     sides = [to(side, _LONG) if side.type is KqlType.INT else side for side in (left, right)]
     result = _TIME_RULES.get((operator, sides[0].type, sides[1].type))

@@ -26,6 +26,8 @@ INCOMPARABLE = "SEM0064"
 ARGUMENT = "SEM0219"
 #: A column name declared twice.
 DUPLICATE = "SEM0022"
+#: A reference to a pattern that has no such mapping.
+PATTERN = "SEM0036"
 #: A call of a function that does not exist.
 UNKNOWN_FUNCTION = "SEM0260"
 #: A construct of KQL that this engine does not have.
@@ -83,6 +85,13 @@ class Consequence(Problem):
 
     def __init__(self, at: int) -> None:
         super().__init__("semantic", UNRESOLVED, "follows from another problem", at)
+
+
+class UnresolvedSource(Problem):
+    """A table or tabular function that is not there: a union with `isfuzzy=true` does without it."""
+
+    def __init__(self, message: str, at: int, name: str, hint: str | None = None, code: str = UNRESOLVED) -> None:
+        super().__init__("semantic", code, message, at, name, hint)
 
 
 def unsupported(what: str, at: int, token: str | None = None) -> Problem:

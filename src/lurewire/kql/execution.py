@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
-import json
 import re
-import uuid
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
 from . import ticks, udf
 from .compiler import CompiledQuery, compile  # noqa: A004 - the public name; see compiler.py
 from .errors import EXECUTION, Diagnostic, KqlError
-from .types import Column, KqlType, Table, Tables
+from .external import read as read_external
+from .loading import load
+from .results import RunResult
+from .types import Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import datetime as dt
+    from collections.abc import Mapping
 
     from .profiles import ProfileName
+    from .sources import Source
+    from .types import Catalog, KqlType
+    from .udf import Geo
 
-_ARROW: dict[KqlType, pa.DataType] = {
-    KqlType.BOOL: pa.bool_(),
-    KqlType.INT: pa.int32(),
-    KqlType.LONG: pa.int64(),
-    KqlType.REAL: pa.float64(),
-    KqlType.DECIMAL: pa.decimal128(34, 17),
-    KqlType.STRING: pa.string(),
-    KqlType.DATETIME: pa.int64(),
-    KqlType.TIMESPAN: pa.int64(),
-    KqlType.GUID: pa.string(),
-    KqlType.DYNAMIC: pa.string(),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A query's result: columns in order, rows of engine values (datetimes and timespans in ticks), and how it was run."""
-
-    columns: tuple[Column, ...]
-    rows: list[tuple[Any, ...]]
-    compiled: CompiledQuery
+#: The bytes of a location that externaldata names; raises OSError.
+Fetch = Callable[[str], bytes]
 
 
 def closed_connection() -> duckdb.DuckDBPyConnection:
@@ -62,51 +46,107 @@ def closed_connection() -> duckdb.DuckDBPyConnection:
 
 def run(
     text: str,
-    tables: Mapping[str, pa.Table | Sequence[Mapping[str, Any]]] | None = None,
+    tables: Mapping[str, Source] | None = None,
     *,
     now: dt.datetime | int | None = None,
     profile: ProfileName = "query",
-) -> Result:
-    """Compiles and runs a query over `tables`; raises KqlError.
+    schemas: Mapping[str, Mapping[str, KqlType | str]] | None = None,
+    values: Mapping[str, str] | None = None,
+    geo: Geo | None = None,
+    fetch: Fetch | None = None,
+) -> RunResult:
+    """Compiles and runs a query over `tables`; raises KqlError, and ValueError for a table that cannot be one.
 
-    A list of rows takes its columns from the rows' keys and its types from their values: bool, int (long), float (real),
-    str, datetime, timedelta, UUID, Decimal, and dict and list (dynamic). Arrow tables map by their types. `now` is what
-    now() means, as a datetime or in ticks; a query that uses it without one is refused with ValueError.
+    A table is a list of rows, a pyarrow Table, a pandas or Polars frame, a DuckDB relation, or whatever else offers an
+    Arrow stream. Rows take their columns from the keys and the types from the values: bool, int (long), float (real), str,
+    datetime (without a zone: UTC), timedelta, UUID, Decimal, and dict and list (dynamic). `schemas` declares the columns of
+    tables, `{"Table": {"Column": "datetime"}}`: their values are converted, and a column that a table lacks is null in it.
+    `now` is what now() means, as a datetime or in ticks; a query that uses it without one is refused with ValueError.
+    `values` are those of the query's declared parameters.
+    `geo` gives what is known of the place of an IP address, for geo_info_from_ip_address(); None for an address that it does
+    not know. `fetch` gives the bytes of a location that externaldata names, or raises OSError: it alone decides what may be
+    read. Without them a query that needs one is refused, or stopped, by name.
     """
     connection = closed_connection()
     try:
-        catalog = []
-        for number, (name, source) in enumerate((tables or {}).items()):
-            arrow, columns = _arrow(source)
-            relation = f"s{number}"
-            connection.register(f"a{number}", arrow)
-            casts = ", ".join(
-                f"CAST(c{index} AS {'UUID' if column.type is KqlType.GUID else _SQL[column.type]}) AS c{index}"
-                for index, column in enumerate(columns)
-            )
-            connection.execute(f"CREATE TEMP TABLE {relation} AS SELECT {casts} FROM a{number}")  # noqa: S608 - generated names
-            connection.unregister(f"a{number}")
-            physical = tuple(f"c{index}" for index in range(len(columns)))
-            catalog.append(Table(name, tuple(columns), relation, physical))
-        given = {} if now is None else {"now": _now(now)}
-        compiled = compile(
-            text, Tables(catalog), profile=profile, explore=lambda first: execute(connection, first, given)
+        declared = schemas or {}
+        sources = dict.fromkeys(declared, ()) | dict(tables or {})
+        loaded = (
+            load(connection, name, source, number, declared.get(name))
+            for number, (name, source) in enumerate(sources.items())
         )
-        return Result(compiled.columns, execute(connection, compiled, given), compiled)
+        catalog = Tables(loaded, allowed=None if fetch is None else _any_location)
+        return run_over(text, connection, catalog, now=now, profile=profile, values=values, geo=geo, fetch=fetch)
     finally:
         connection.close()
 
 
+def _any_location(location: str) -> bool:
+    """What `fetch` decides of."""
+    del location
+    return True
+
+
+def run_over(
+    text: str,
+    connection: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    *,
+    now: dt.datetime | int | None = None,
+    profile: ProfileName = "query",
+    window: tuple[int, int] | None = None,
+    values: Mapping[str, str] | None = None,
+    geo: Geo | None = None,
+    fetch: Fetch | None = None,
+) -> RunResult:
+    """Compiles and runs a query over what a connection holds; raises KqlError.
+
+    `window` bounds every table that has a time column: after its first tick, up to and with its last. `geo` and `fetch` are
+    as in `run`; the catalogue says which locations a query may name, and the first `geo` that a connection gets stays.
+    """
+    given = {} if now is None else {"now": now if isinstance(now, int) else ticks.ticks_from_datetime(now)}
+    if window is not None:
+        given |= {"t_from": window[0], "t_to": window[1]}
+
+    def rows(query: CompiledQuery) -> list[tuple[Any, ...]]:
+        return execute(connection, query, given, geo=geo, fetch=fetch)
+
+    compiled = compile(
+        text,
+        catalog,
+        profile=profile,
+        window=window is not None,
+        values=values,
+        explore=rows,
+    )
+    first, *others = (
+        RunResult(one.columns, rows(one), one.render, compiled=one) for one in (compiled, *compiled.further)
+    )
+    return replace(first, further=tuple(others))
+
+
 def execute(
-    connection: duckdb.DuckDBPyConnection, compiled: CompiledQuery, parameters: Mapping[str, int]
+    connection: duckdb.DuckDBPyConnection,
+    compiled: CompiledQuery,
+    parameters: Mapping[str, int],
+    *,
+    geo: Geo | None = None,
+    fetch: Fetch | None = None,
 ) -> list[tuple[Any, ...]]:
-    """All rows of a compiled query; an engine error becomes KqlError, a missing parameter ValueError."""
+    """All rows of a compiled query; an engine error becomes KqlError, a missing parameter ValueError.
+
+    `geo` and `fetch` are as in `run`; a query that reads external data is refused with ValueError without `fetch`.
+    """
+    for outside in compiled.external:
+        if fetch is None:
+            raise ValueError("the query reads external data, and there is nothing that fetches it")
+        connection.register(outside.relation, read_external(outside, fetch))
     missing = compiled.parameters - parameters.keys()
     if missing:
         raise ValueError(f"the query needs the parameters {', '.join(sorted(missing))}")
     try:
         if compiled.functions:
-            udf.register(connection, compiled.functions)
+            udf.register(connection, compiled.functions, geo=geo)
         given = {name: parameters[name] for name in compiled.parameters}
         rows: list[tuple[Any, ...]] = connection.execute(compiled.sql, given).fetchall()
     except duckdb.Error as error:
@@ -116,16 +156,18 @@ def execute(
 
 def translate_engine_error(error: duckdb.Error) -> KqlError:
     """What stopped the engine, in the words of a KQL user; generated names are left out."""
-    first = str(error).split("\n", 1)[0][:500]
+    first = _OF_PYTHON.sub("", str(error).split("\n", 1)[0])[:500]
     for kind, pattern, message in _ENGINE_ERRORS:
         if isinstance(error, kind) and re.search(pattern, first):
             return KqlError([Diagnostic("execution", EXECUTION, message.format(first), 1, 1)])
     return KqlError([Diagnostic("execution", EXECUTION, f"the query failed while it ran: {first}", 1, 1)])
 
 
+#: What stands before the message of a function in Python.
+_OF_PYTHON = re.compile("^Invalid Input Error: Python exception occurred while executing the UDF: [A-Za-z]+: ")
 _ENGINE_ERRORS = (
     (duckdb.OutOfRangeException, "", "a number went beyond the range of its type: {}"),
-    (duckdb.ConversionException, "out of range", "a number went beyond the range of its type: {}"),
+    (duckdb.ConversionException, "out of range|DECIMAL", "a number went beyond the range of its type: {}"),
     (
         duckdb.InvalidInputException,
         r"(?i)regex|missing [\])]|bad repetition|invalid (character class|escape|perl|named|repetition|UTF-8)|no argument for|unexpected \)",
@@ -134,93 +176,3 @@ _ENGINE_ERRORS = (
     (duckdb.OutOfMemoryException, "", "the query needs more memory than it may use"),
     (duckdb.InterruptException, "", "the query was cancelled"),
 )
-
-_SQL: dict[KqlType, str] = {
-    KqlType.BOOL: "BOOLEAN",
-    KqlType.INT: "INTEGER",
-    KqlType.LONG: "BIGINT",
-    KqlType.REAL: "DOUBLE",
-    KqlType.DECIMAL: "DECIMAL(34,17)",
-    KqlType.STRING: "VARCHAR",
-    KqlType.DATETIME: "BIGINT",
-    KqlType.TIMESPAN: "BIGINT",
-    KqlType.GUID: "UUID",
-    KqlType.DYNAMIC: "VARCHAR",
-}
-
-
-def _now(now: dt.datetime | int) -> int:
-    return now if isinstance(now, int) else ticks.ticks_from_datetime(now)
-
-
-def _arrow(source: pa.Table | Sequence[Mapping[str, Any]]) -> tuple[pa.Table, list[Column]]:
-    """The source with generated column names and the storage of each KQL type."""
-    if isinstance(source, pa.Table):
-        values = {name: source.column(index).to_pylist() for index, name in enumerate(source.column_names)}
-        if len(values) != source.num_columns:
-            raise ValueError("an Arrow table has two columns of the same name")
-        kinds = {field.name: _kind_of_arrow(field.type) for field in source.schema}
-    else:
-        names = list(dict.fromkeys(name for row in source for name in row))
-        values = {name: [row.get(name) for row in source] for name in names}
-        kinds = {name: _kind_of_values(column) for name, column in values.items()}
-    columns = [Column(name, kind) for name, kind in kinds.items()]
-    arrays = [
-        pa.array([_stored(column.type, value) for value in values[column.name]], _ARROW[column.type])
-        for column in columns
-    ]
-    return pa.table(arrays, names=[f"c{index}" for index in range(len(columns))]), columns
-
-
-def _kind_of_arrow(kind: pa.DataType) -> KqlType:
-    tests = (
-        (pa.types.is_boolean, KqlType.BOOL),
-        (pa.types.is_int64, KqlType.LONG),
-        (pa.types.is_uint64, KqlType.LONG),
-        (pa.types.is_uint32, KqlType.LONG),
-        (pa.types.is_integer, KqlType.INT),
-        (pa.types.is_floating, KqlType.REAL),
-        (pa.types.is_decimal, KqlType.DECIMAL),
-        (pa.types.is_timestamp, KqlType.DATETIME),
-        (pa.types.is_date, KqlType.DATETIME),
-        (pa.types.is_duration, KqlType.TIMESPAN),
-        (pa.types.is_string, KqlType.STRING),
-        (pa.types.is_large_string, KqlType.STRING),
-    )
-    return next((found for test, found in tests if test(kind)), KqlType.DYNAMIC)
-
-
-def _kind_of_values(values: Sequence[Any]) -> KqlType:
-    known: tuple[tuple[type, KqlType], ...] = (
-        (bool, KqlType.BOOL),
-        (int, KqlType.LONG),
-        (float, KqlType.REAL),
-        (str, KqlType.STRING),
-        (dt.datetime, KqlType.DATETIME),
-        (dt.timedelta, KqlType.TIMESPAN),
-        (uuid.UUID, KqlType.GUID),
-        (decimal.Decimal, KqlType.DECIMAL),
-    )
-    found = {
-        next((kind for python, kind in known if isinstance(value, python)), KqlType.DYNAMIC)
-        for value in values
-        if value is not None
-    }
-    if found == {KqlType.LONG, KqlType.REAL}:
-        return KqlType.REAL
-    return found.pop() if len(found) == 1 else KqlType.STRING if not found else KqlType.DYNAMIC
-
-
-def _stored(kind: KqlType, value: Any) -> Any:
-    if value is None:
-        return "" if kind is KqlType.STRING else None
-    if kind is KqlType.DYNAMIC:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-    if kind is KqlType.DATETIME:
-        moment = value if isinstance(value, dt.datetime) else dt.datetime.combine(value, dt.time())
-        return ticks.ticks_from_datetime(moment)
-    if kind is KqlType.TIMESPAN:
-        return value // dt.timedelta(microseconds=1) * ticks.PER_MICROSECOND
-    if kind is KqlType.GUID:
-        return str(value)
-    return value

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from . import limits, literals, tree
 from .encode import dynamic_value
 from .errors import over_limit
-from .token_reader import TokenReader
+from .token_reader import BOOLEANS, TokenReader
 from .types import KqlType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .lexer import Token
     from .operators.registry import TabularOperator
@@ -83,6 +83,9 @@ INFIX: dict[str, Infix] = {
 class ExpressionParser(TokenReader):
     """Parses expressions; pipelines inside them are parsed by the subclass."""
 
+    #: The infix operators in force: a search has one more.
+    infix: Mapping[str, Infix] = INFIX
+
     @abstractmethod
     def pipeline(self) -> tree.Pipeline:
         """A source and its operators."""
@@ -138,7 +141,7 @@ class ExpressionParser(TokenReader):
         level_limit = STRING + 1
         while True:
             token = self.current
-            infix = INFIX.get(token.text) if token.kind in ("name", "punctuation") else None
+            infix = self.infix.get(token.text) if token.kind in ("name", "punctuation") else None
             if infix is None or infix.strength < strength or infix.strength >= level_limit:
                 break
             chain += 1
@@ -175,8 +178,6 @@ class ExpressionParser(TokenReader):
         if not self.at_text("("):
             return (self.postfix(),)
         self.advance()
-        if self.accept(")"):
-            return ()
         items = self.comma_list(self._list_item)
         self.expect(")")
         return items
@@ -263,8 +264,8 @@ class ExpressionParser(TokenReader):
     def _name_or_call(self) -> tree.Expression:
         token = self.advance()
         if not self.at_text("("):
-            if token.text in ("true", "false"):
-                return tree.Literal(token.at, KqlType.BOOL, token.text == "true")
+            if token.text in BOOLEANS:
+                return tree.Literal(token.at, KqlType.BOOL, BOOLEANS[token.text])
             return tree.Name(token.at, token.text)
         self.advance()
         if token.text == "dynamic":

@@ -101,8 +101,13 @@ AGGREGATES = frozenset(
 #: Plug-ins of evaluate.
 PLUGINS = frozenset(
     """
-    active_users_count activity_counts_metrics autocluster bag_unpack basket dcount_intersect geo_line_lookup
-    geo_polygon_lookup infer_storage_schema ipv4_lookup ipv6_lookup pivot rolling_percentile rows_near
-    sliding_window_counts
+    active_users_count activity_counts_metrics activity_engagement activity_metrics ai_chat_completion
+    ai_chat_completion_prompt ai_embed_text ai_embeddings autocluster azure_digital_twins_query_request bag_unpack
+    basket cosmosdb_sql_request csharp dax_request dcount_intersect diffpatterns diffpatterns_text
+    estimate_rows_count execute_query execute_show_command external_datatable funnel_sequence
+    funnel_sequence_completion geo_line_lookup geo_polygon_lookup http_request http_request_post identity
+    infer_storage_schema infer_storage_schema_with_suggestions ipv4_lookup ipv6_lookup mysql_request narrow
+    new_activity_metrics pivot postgresql_request preview python r rolling_percentile rows_near schema_merge
+    sequence_detect session_count sliding_window_counts sql_request
     """.split()  # noqa: SIM905 - names read better as a paragraph
 )

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import plan, tree
+from . import patterns, plan, tree
 from .binder import ExpressionBinder
 from .conversions import to
-from .errors import UNRESOLVED, Consequence, semantic, unsupported
+from .errors import UNKNOWN_FUNCTION, UNRESOLVED, Consequence, UnresolvedSource, semantic, unsupported
+from .saved import inside, refuse_recursion
 from .scope import ERROR, TabularLet, UserFunction
 from .types import NUMBERS, KqlType
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .scope import Context, Names, Rows
+
+#: Functions of the engine that stand where a table may stand.
+TABULAR_FUNCTIONS = frozenset({"materialize", "table", "_GetWatchlist", "_GetWatchlistAlias"})
 
 
 def declare(let: tree.Let, context: Context) -> None:
@@ -49,22 +53,47 @@ def declare(let: tree.Let, context: Context) -> None:
 def _is_tabular(value: tree.Expression | tree.Pipeline, context: Context) -> bool:
     while isinstance(value, tree.Parenthesis):
         value = value.inner
+    if not isinstance(value, tree.Pipeline) and patterns.is_reference(value, context.names):
+        return True
     match value:
         case tree.Pipeline() | tree.Subquery():
             return True
         case tree.Name(name=name):
             return name not in context.scalars
         case tree.Call(name=name):
-            function = context.names.functions.get(name)
-            return gives_rows(function, context) if function is not None else name in ("materialize", "table")
+            return call_gives_rows(name, context)
         case tree.Member(target=tree.Call(name="database" | "cluster" | "workspace") | tree.Member()):
             return scope_calls(value) is not None
         case _:
             return False
 
 
-def gives_rows(function: UserFunction, context: Context) -> bool:
+def call_gives_rows(name: str, context: Context) -> bool:
+    """Whether a call by that name is a tabular expression."""
+    from .functions import AGGREGATES, FUNCTIONS  # noqa: PLC0415 - the registry's rows bind through this module
+
+    if name in TABULAR_FUNCTIONS:
+        return True
+    if name not in context.names.functions and (name in FUNCTIONS or name in AGGREGATES):
+        return False
+    function = context.function(name)
+    return function is not None and gives_rows(name, function, context)
+
+
+def gives_rows(name: str, function: UserFunction, context: Context) -> bool:
     """Whether a function's body is a tabular expression: its statements and parameters count among its names."""
+    if function.text is None:
+        return _gives_rows(function, context)
+    if name in context.calling:
+        return True  # It calls itself, which is refused where it is bound.
+    context.calling.append(name)
+    try:
+        return _gives_rows(function, context)
+    finally:
+        context.calling.pop()
+
+
+def _gives_rows(function: UserFunction, context: Context) -> bool:
     body = function.definition.body
     names = function.names.copy()
     for parameter in function.definition.parameters:
@@ -119,8 +148,9 @@ def call_rows(node: tree.Expression, name: str, arguments: Sequence[tree.Express
     """The rows that a call of a user-defined function gives."""
     from .compiler import bind_pipeline  # noqa: PLC0415 - as above
 
-    definition, names = _prepared(node, name, arguments, context, None)
-    with context.among(names):
+    function = _function(node, name, context)
+    definition, names = _prepared(node, name, function, arguments, context, None)
+    with context.among(names), inside(name, function, context, node.at):
         for let in definition.lets:
             declare(let, context)
         body = definition.body
@@ -134,26 +164,35 @@ def call_rows(node: tree.Expression, name: str, arguments: Sequence[tree.Express
 def call_value(binder: ExpressionBinder, node: tree.Call) -> plan.Scalar:
     """The value of a call of a scalar user-defined function."""
     context = binder.context
-    definition, names = _prepared(node, node.name, node.arguments, context, binder)
-    if gives_rows(context.names.functions[node.name], context):
+    function = _function(node, node.name, context)
+    refuse_recursion(node.name, function, context, node.at)
+    definition, names = _prepared(node, node.name, function, node.arguments, context, binder)
+    if gives_rows(node.name, function, context):
         message = f"'{node.name}' gives rows where a scalar is expected. toscalar() makes one of them"
         raise semantic(message, node.at, token=node.name)
-    with context.among(names):
+    with context.among(names), inside(node.name, function, context, node.at):
         for let in definition.lets:
             declare(let, context)
         assert not isinstance(definition.body, tree.Pipeline)
         return ExpressionBinder(context, None, binder.operator).bind(definition.body)
 
 
+def _function(node: tree.Expression, name: str, context: Context) -> UserFunction:
+    function = context.function(name)
+    if function is None:
+        raise UnresolvedSource(f"Unknown function: '{name}'", node.at, name, code=UNKNOWN_FUNCTION)
+    return function
+
+
 def _prepared(
     node: tree.Expression,
     name: str,
+    function: UserFunction,
     arguments: Sequence[tree.Expression],
     context: Context,
     binder: ExpressionBinder | None,
 ) -> tuple[tree.Lambda, Names]:
     """A function's definition and its names with the arguments in place."""
-    function = context.names.functions[name]
     definition = function.definition
     names = function.names.copy()
     given = _matched(node, name, definition.parameters, arguments)
@@ -243,8 +282,15 @@ def in_this_catalog(calls: Sequence[tree.Call], context: Context) -> None:
     """Refuses by name what a scope call names, unless the catalog says that the name is its own."""
     own = {name.lower() for name in getattr(context.catalog, "own_names", ())}
     for call in calls:
-        value = ExpressionBinder(context, None, call.name).bind(call.arguments[0]) if call.arguments else None
+        if not call.arguments:
+            continue
+        value = ExpressionBinder(context, None, call.name).bind(call.arguments[0])
         if not isinstance(value, plan.Constant) or not isinstance(value.value, str):
             raise unsupported(f"{call.name}() with anything but a literal name", call.at, call.name)
+        if call.name == "database" and value.value in context.aliases:
+            aliased = context.aliases[value.value]
+            if call not in aliased:
+                in_this_catalog(aliased, context)
+                continue
         if value.value.lower() not in own:
             raise unsupported(f"{call.name}('{value.value}'), which is not this workspace,", call.at, call.name)

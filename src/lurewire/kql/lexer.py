@@ -34,9 +34,12 @@ _UNITS = (
 )
 _TYPED = "datetime|date|timespan|time|guid|uuid|uniqueid|real|double|long|int64|int32|int|decimal|boolean|bool"
 
+#: What stands between tokens, invisible characters of copied text too; Unicode's other spaces do not.
+_SPACES = r" \t\n\f\r\u00a0\u1680\u180e\u2000-\u200b\u202f\u205f\u3000\ufeff"
+
 _TOKEN = re.compile(
     rf"""
-    (?P<gap>(?:\s+|//[^\n]*)+)
+    (?P<gap>(?:[{_SPACES}]+|//[^\n\r]*)+)
     |(?P<string>[hH]?(?:@"(?:[^"]|"")*"|@'(?:[^']|'')*'|"(?:[^"\\\n]|\\[^\n])*"|'(?:[^'\\\n]|\\[^\n])*')
         |[hH]?```[\s\S]*?```|[hH]?~~~[\s\S]*?~~~)
     |(?P<typed>(?:{_TYPED})[ \t]*\((?:\s*"[^"\\\n()]*"\s*|\s*'[^'\\\n()]*'\s*|[^()"'\[\];|,={{}}]*)\))

@@ -26,5 +26,7 @@ EXPRESSION_NODES = Limit("expressions", 200_000, "expressions")
 #: Elements that make_list() and make_set() keep when no maximum is given
 #: (https://learn.microsoft.com/kusto/query/make-list-aggregation-function).
 LIST_ELEMENTS = Limit("list elements", 1_048_576, "elements")
+#: Most bytes that a query reads by externaldata (https://learn.microsoft.com/kusto/query/externaldata-operator: 100 MB).
+EXTERNAL_BYTES = Limit("external data", 100 << 20, "bytes")
 
-LIMITS = (QUERY_LENGTH, NESTING, OPERATORS, SELECT_DEPTH, EXPRESSION_NODES, LIST_ELEMENTS)
+LIMITS = (QUERY_LENGTH, NESTING, OPERATORS, SELECT_DEPTH, EXPRESSION_NODES, LIST_ELEMENTS, EXTERNAL_BYTES)

@@ -40,7 +40,7 @@ def _call_name(call: tree.Call) -> str | None:
     if row is None or row.naming == "default":
         return None
     if row.naming == "only":
-        return row.name
+        return row.label or row.name
     inner = result_name(call.arguments[0]) if call.arguments else None
     return f"{row.name}_{inner or ''}" if row.naming == "prefix_first" else inner
 

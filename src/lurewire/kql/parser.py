@@ -15,12 +15,8 @@ if TYPE_CHECKING:
     from .lexer import Token
     from .operators.registry import TabularOperator
 
-#: Statements of KQL that are refused by name.
-_REFUSED_STATEMENTS = {
-    "declare": "the declare pattern statement",
-    "alias": "the alias statement",
-    "restrict": "the restrict statement",
-}
+
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 
 
 class Parser(ExpressionParser):
@@ -39,45 +35,123 @@ class Parser(ExpressionParser):
 
     def query(self) -> tree.Query:
         """The whole query; a statement that does not parse is skipped to its end so that others are reported too."""
-        lets: list[tree.Let] = []
-        pipelines: list[tree.Pipeline] = []
+        statements: list[tree.Statement] = []
         problems: list[Problem] = []
         parameters: list[tree.Parameter] = []
+        options: dict[str, tree.Expression | None] = {}
         while not self.at_end():
-            if self.accept(";"):
-                continue
+            start = self.position
             try:
-                if self.at_text("let") and self.peek().text != "|":
-                    lets.append(self._let())
-                elif self.at_text("declare") and self.peek().text == "query_parameters":
+                if self.at_text("declare") and self.peek().text == "query_parameters":
                     self.advance()
                     self.advance()
                     parameters.extend(self._parameters())
                 elif self.at_text("set") and self.peek().kind == "name":
-                    self._set_option()
+                    options.update([self._option()])
                 else:
-                    pipelines.append(self._query_statement())
+                    statements.append(self._statement())
                 if not self.at_end() and not self.at_text(";"):
                     self.fail("expected an operator or the end of the statement")
             except Problem as problem:
                 problems.append(problem)
                 if problem.kind == "limit":
                     break
-                self._skip_statement()
-        if not pipelines and not problems:
+                self._skip_statement(start)
+            self.accept(";")
+        if not problems and not any(isinstance(statement, tree.Pipeline) for statement in statements):
             self.fail("the query has no tabular statement")
-        return tree.Query(self.text, lets, pipelines, problems, frozenset(self.broken), parameters)
+        return tree.Query(self.text, statements, problems, frozenset(self.broken), parameters, options)
 
-    def _skip_statement(self) -> None:
+    def _skip_statement(self, start: int) -> None:
+        """Goes to the semicolon that ends the statement which began at the token `start`: one in no bracket."""
         self.depth = 0
-        while not self.at_end() and not self.at_text(";"):
-            self.advance()
+        marks = [token.text for token in self.tokens[start : self.position] if token.kind == "punctuation"]
+        open_ = sum(mark in _OPENING for mark in marks) - sum(mark in _CLOSING for mark in marks)
+        while not self.at_end() and not (self.at_text(";") and open_ <= 0):
+            token = self.advance()
+            if token.kind == "punctuation":
+                open_ += (token.text in _OPENING) - (token.text in _CLOSING)
 
-    def _query_statement(self) -> tree.Pipeline:
-        token = self.current
-        if token.text in _REFUSED_STATEMENTS and self.peek().kind == "name":
-            raise unsupported(_REFUSED_STATEMENTS[token.text], token.at, token.text)
+    def _statement(self) -> tree.Statement:
+        after = self.peek()
+        if self.at_text("let") and after.text != "|":
+            return self._let()
+        if self.at_text("declare") and after.text == "pattern":
+            return self._pattern()
+        if self.at_text("alias") and after.text == "database":
+            return self._alias()
+        if self.at_text("restrict") and after.text == "access":
+            return self._restriction()
         return self.pipeline()
+
+    def _pattern(self) -> tree.PatternDeclaration:
+        """`declare pattern` (https://learn.microsoft.com/kusto/query/pattern-statement)."""
+        at = self.advance().at
+        self.advance()
+        name = self.name()
+        if not self.accept("="):
+            return tree.PatternDeclaration(at, name, (), None, ())
+        parameters = self._parameters()
+        path = None
+        if self.accept("["):
+            path = self._parameter()
+            self.expect("]")
+        self.expect("{")
+        clauses: list[tree.PatternClause] = []
+        while not self.accept("}"):
+            clauses.append(self._pattern_clause((*parameters, path) if path else parameters))
+            self.accept(";")
+        return tree.PatternDeclaration(at, name, parameters, path, tuple(clauses))
+
+    def _pattern_clause(self, parameters: tuple[tree.Parameter, ...]) -> tree.PatternClause:
+        at = self.expect("(").at
+        values = self.comma_list(self.string)
+        self.expect(")")
+        path = None
+        if self.accept("."):
+            path = self.name()
+        self.expect("=")
+        return tree.PatternClause(at, values, path, self._body(at, parameters, view=False))
+
+    def _alias(self) -> tree.Alias:
+        """`alias database` (https://learn.microsoft.com/kusto/query/alias-statement)."""
+        at = self.advance().at
+        self.advance()
+        name = self.name()
+        self.expect("=")
+        return tree.Alias(at, name, self._scope_calls())
+
+    def _scope_calls(self) -> tuple[tree.Call, ...]:
+        """`cluster(...).database(...)`, as far as it is calls."""
+        calls: list[tree.Call] = []
+        while self.at_text("cluster", "database", "workspace") and self.peek().text == "(":
+            call = self._name_or_call()
+            assert isinstance(call, tree.Call)
+            calls.append(call)
+            if not (self.at_text(".") and self.peek(2).text == "("):
+                break
+            self.advance()
+        if not calls:
+            self.fail("expected cluster(...), database(...) or workspace(...)")
+        return tuple(calls)
+
+    def _restriction(self) -> tree.Restriction:
+        """`restrict access to` (https://learn.microsoft.com/kusto/query/restrict-statement)."""
+        at = self.advance().at
+        self.advance()
+        self.expect("to")
+        self.expect("(")
+        entities = self.comma_list(self._entity)
+        self.expect(")")
+        return tree.Restriction(at, entities)
+
+    def _entity(self) -> tree.Entity:
+        at = self.current.at
+        calls: tuple[tree.Call, ...] = ()
+        if self.at_text("cluster", "database", "workspace") and self.peek().text == "(":
+            calls = self._scope_calls()
+            self.expect(".")
+        return tree.Entity(at, calls, self.pattern().text)
 
     def _let(self) -> tree.Let:
         at = self.advance().at
@@ -94,17 +168,25 @@ class Parser(ExpressionParser):
         self.broken.discard(name)
         return tree.Let(at, name, value)
 
-    def _set_option(self) -> None:
-        """`set option [= value]`: asks nothing of the answer (https://learn.microsoft.com/kusto/query/set-statement)."""
+    def _option(self) -> tuple[str, tree.Expression | None]:
+        """`set option [= value]` (https://learn.microsoft.com/kusto/query/set-statement)."""
         self.advance()
-        self.name()
-        if self.accept("="):
-            self.expression()
+        return self.name(), self.expression() if self.accept("=") else None
+
+    def function(self) -> tree.Lambda:
+        """A whole text that is one function: `(parameters) { body }`."""
+        found = self._lambda(view=False)
+        if not self.at_end():
+            self.fail("expected the end of the function")
+        return found
 
     def _lambda(self, *, view: bool) -> tree.Lambda:
         at = self.current.at
+        return self._body(at, self._parameters(), view=view)
+
+    def _body(self, at: int, parameters: tuple[tree.Parameter, ...], *, view: bool) -> tree.Lambda:
+        """`{ lets; body }`."""
         self.enter(at)
-        parameters = self._parameters()
         self.expect("{")
         lets: list[tree.Let] = []
         while self.at_text("let") and self.peek().text != "|":

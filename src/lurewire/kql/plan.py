@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .types import KqlType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from .functions.registry import Aggregate, Function
     from .literals import Value
@@ -208,6 +208,8 @@ class Scan(Relation):
 
     table: Table
     ids: tuple[int, ...]
+    #: Further columns by their SQL names: hidden ones that the query names.
+    hidden: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,10 +299,10 @@ class Limit(Relation):
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One of the relations that a union reads, and what it gives for each of the union's columns."""
+    """One of the relations that a union reads, and what it gives by the numbers of the union's columns; null elsewhere."""
 
     relation: Relation
-    columns: tuple[Scalar, ...]
+    columns: Mapping[int, Scalar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +310,7 @@ class Union(Relation):
     """The rows of all legs, under the union's own column numbers."""
 
     ids: tuple[int, ...]
+    types: tuple[KqlType, ...]
     legs: tuple[Leg, ...]
 
 
@@ -321,11 +324,11 @@ class Number(Relation):
 
 @dataclass(frozen=True, slots=True)
 class WindowCall:
-    """A value over the rows in order: `kind` is number, previous, next, sum, maximum or session.
+    """A value over the rows in order: `kind` is number, previous, next, sum, maximum, session or total.
 
     `value` is what is looked up or added up; `group` restarts the count where it changes. previous and next look `offset`
     rows away and give `default` where there is none. session gives the first value of the session, which ends where a
-    value is `span` or more above it.
+    value is `span` or more above it. total is the sum over all rows of the group.
     """
 
     kind: str
@@ -389,7 +392,8 @@ class Join(Relation):
     """Rows of two relations with equal keys, each pair of one type.
 
     `kind` is inner, innerunique (one row of the left side for each key), leftouter, rightouter, fullouter, leftsemi,
-    rightsemi, leftanti or rightanti; the last four give the rows of one side only. Null keys are equal.
+    rightsemi, leftanti or rightanti; the last four give the rows of one side only. A null key matches nothing, or with
+    `nulls_match` another one.
     """
 
     kind: str
@@ -398,6 +402,7 @@ class Join(Relation):
     keys: tuple[tuple[Scalar, Scalar], ...]
     left_columns: tuple[tuple[int, KqlType], ...]
     right_columns: tuple[tuple[int, KqlType], ...]
+    nulls_match: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,12 +461,78 @@ class ParseText(Relation):
     matched: int
 
 
+@dataclass(frozen=True, slots=True)
+class Subtable(Relation):
+    """Inside a Partition: the rows of `source` whose column `key` is the partition's `value`."""
+
+    source: Shared
+    key: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partition(Relation):
+    """For each value of a column, the rows of `inner`: `ids` are its columns that come out.
+
+    `keys` is a use of the rows that are parted, in which `value` numbers the column; `inner` can read it too. More values
+    than `most` are an error.
+    """
+
+    keys: Shared
+    value: int
+    inner: Relation
+    ids: tuple[int, ...]
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StateColumn:
+    """What a step's expressions read of the state as the column `id`: the value of a step's last match.
+
+    `step` counts from 0; `source` is a column of the input, or with `declared` the position of a declared column.
+    """
+
+    id: int
+    type: KqlType
+    step: int
+    source: int
+    declared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a scan: `output` is all, last or none; `assignments` are positions of declared columns and values."""
+
+    output: str
+    condition: Scalar
+    assignments: tuple[tuple[int, Scalar], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps(Relation):
+    """The rows, in the order of the column `ordinal`, that match steps of sequences (the scan operator).
+
+    `columns` are the input's columns that come out under the same numbers; `declared` are the columns that steps assign,
+    each with what it is where no step did. `state` are the columns through which conditions and assignments read the state.
+    `match` numbers the sequence of a row. Groups of rows with equal `keys` are scanned apart.
+    """
+
+    input: Relation
+    ordinal: int
+    keys: tuple[int, ...]
+    columns: tuple[tuple[int, KqlType], ...]
+    declared: tuple[tuple[int, Constant], ...]
+    match: int
+    state: tuple[StateColumn, ...]
+    steps: tuple[Step, ...]
+
+
 #: Relations without an input, or with several.
-SOURCES = (Scan, Values, Range, Union, Shared, Join, Elements)
+SOURCES = (Scan, Values, Range, Union, Shared, Join, Elements, Subtable, Partition)
 
 
 #: What a relation is made of beside scalars.
-RELATION_PARTS = (Relation, AggregateCall, SortKey, Expansion, Leg, WindowCall)
+RELATION_PARTS = (Relation, AggregateCall, SortKey, Expansion, Leg, WindowCall, Step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -539,8 +610,26 @@ def inputs(relation: Relation) -> tuple[Relation, ...]:
         return relation.left, relation.right
     if isinstance(relation, Shared):
         return (relation.relation,)
+    if isinstance(relation, Partition):
+        return relation.keys, relation.inner
+    if isinstance(relation, Subtable):
+        return (relation.source,)
     below = getattr(relation, "input", None)
     return () if below is None else (below,)
+
+
+def converted_paths(value: Scalar) -> Iterator[Path]:
+    """The paths in a value whose texts it converts to something other than a string."""
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Convert) and isinstance(node.value, Path) and node.type not in _AS_IT_IS:
+            yield node.value
+        else:
+            pending.extend(operands(node))
+
+
+_AS_IT_IS = (KqlType.STRING, KqlType.DYNAMIC)
 
 
 def column_ids(value: Scalar, found: set[int]) -> None:

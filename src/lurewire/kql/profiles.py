@@ -15,13 +15,17 @@ ProfileName = Literal["query", "transform"]
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The operators, functions and infix operators that are allowed; None allows all."""
+    """The operators, functions and infix operators that are allowed, by the names they are written with; None allows all."""
 
     name: ProfileName
     operators: frozenset[str] | None = None
     functions: frozenset[str] | None = None
     infix: frozenset[str] | None = None
     tables: frozenset[str] | None = None
+    #: Functions that only the other profile has.
+    elsewhere: frozenset[str] = frozenset()
+    #: Most columns that one parse operator makes.
+    parse_columns: int | None = None
 
 
 _TRANSFORM_FUNCTIONS = frozenset(
@@ -29,7 +33,7 @@ _TRANSFORM_FUNCTIONS = frozenset(
     binary_and binary_or binary_not binary_shift_left binary_shift_right binary_xor
     tobool todatetime todouble toreal toguid toint tolong tostring totimespan
     ago datetime_add datetime_diff datetime_part dayofmonth dayofweek dayofyear endofday endofmonth endofweek endofyear
-    getmonth getyear hourofday make_datetime make_timespan now startofday startofmonth startofweek startofyear weekofyear
+    getmonth monthofyear getyear hourofday make_datetime make_timespan now startofday startofmonth startofweek startofyear weekofyear
     array_concat array_length pack_array pack parse_json parse_xml zip
     abs bin floor ceiling exp exp10 exp2 isfinite isinf isnan log log10 log2 pow round sign
     case iif iff max_of min_of not
@@ -46,7 +50,7 @@ _TRANSFORM_INFIX = frozenset(
 ) | {"matches regex"}
 
 PROFILES: dict[ProfileName, Profile] = {
-    "query": Profile("query"),
+    "query": Profile("query", elsewhere=frozenset({"parse_cef_dictionary", "geo_location"})),
     "transform": Profile(
         "transform",
         operators=frozenset(
@@ -55,5 +59,6 @@ PROFILES: dict[ProfileName, Profile] = {
         functions=_TRANSFORM_FUNCTIONS,
         infix=_TRANSFORM_INFIX,
         tables=frozenset({"source"}),
+        parse_columns=10,
     ),
 }

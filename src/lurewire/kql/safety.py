@@ -79,6 +79,9 @@ _NODES: frozenset[type] = frozenset(
     }
 )
 
+#: Nodes without nodes below them.
+_LEAVES = frozenset({exp.Boolean, exp.Identifier, exp.Literal, exp.Null, exp.Star})
+
 #: Functions of DuckDB that lowerings use; none reads a file, the network, a setting or the catalogue.
 FUNCTIONS = frozenset(
     """
@@ -86,11 +89,11 @@ FUNCTIONS = frozenset(
     contains cos cot count covar_pop covar_samp date_diff date_part date_trunc decode degrees encode ends_with epoch_us exp first flatten floor
     from_base64 from_json generate_series greatest isfinite isinf isnan json json_array_length json_extract
     json_extract_string json_keys json_type json_valid least left len length list list_concat list_contains list_distinct
-    list_extract list_filter list_position list_reverse list_slice list_transform list_value list_zip ln log10 log2 lower
+    list_extract list_filter list_position list_reverse list_slice list_sort list_transform list_value list_zip ln log10 log2 lower
     lpad make_timestamp max md5 min nullif octet_length pi pow quantile_disc radians range regexp_escape regexp_extract
     regexp_extract_all regexp_full_match regexp_matches regexp_replace replace reverse right round rpad rtrim sha1 sha256
-    sign sin sqrt starts_with stddev_pop stddev_samp strftime string_split string_split_regex strpos struct_extract substr sum tan to_base64
-    lag lead list_reduce repeat row_number to_hex to_json to_months trim trunc try unnest upper var_pop var_samp xor
+    random sign sin sqrt starts_with stddev_pop stddev_samp strftime string_split string_split_regex strpos struct_extract substr sum tan to_base64
+    error lag lead list_append list_prepend list_reduce repeat row_number to_hex to_json to_months trim trunc try unnest upper uuid var_pop var_samp xor
     """.split()  # noqa: SIM905 - names read better as a paragraph
 )
 
@@ -99,10 +102,16 @@ class UnsafeSqlError(AssertionError):
     """Finished SQL holds something that no lowering should make: a mistake of ours, never of a query."""
 
 
+#: What a node's parts may be beside nodes and lists of them: words, flags and types.
+_PLAIN = (str, bool, type(None), exp.DType)
+#: Functions that may stand in the place of a table.
+_TABLE_FUNCTIONS = frozenset({"generate_series", "values"})
+
+
 def _check_relation(node: exp.Expression, allowed: set[str]) -> None:
     source = node.args["this"]
     if isinstance(source, exp.Anonymous):
-        if source.args["this"] != "generate_series":
+        if source.args["this"] not in _TABLE_FUNCTIONS:
             raise UnsafeSqlError(f"table function {source.args['this']}")
         return
     name = ".".join(node.args[part].this for part in ("catalog", "db", "this") if node.args.get(part))
@@ -122,8 +131,10 @@ def _shared(tree: exp.Expression) -> list[str]:
     return [] if ahead is None else [part.args["alias"].args["this"].args["this"] for part in ahead.expressions]
 
 
-def check(tree: exp.Expression, relations: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """The names of the tree's parameters and of its functions in Python.
+def check(
+    tree: exp.Expression, relations: Iterable[str], known: frozenset[str] = FUNCTIONS
+) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of the tree's parameters and of its functions in Python; `known` are the engine's functions.
 
     Raises UnsafeSqlError if it holds a node, function or relation that is not allowed.
     """
@@ -131,20 +142,25 @@ def check(tree: exp.Expression, relations: Iterable[str]) -> tuple[frozenset[str
     parameters: set[str] = set()
     functions: set[str] = set()
     pending: list[exp.Expression] = [tree]
+    # A node may stand in several places.
+    seen: set[int] = set()
     while pending:
         node = pending.pop()
         kind = type(node)
         if kind not in _NODES:
             raise UnsafeSqlError(f"node {kind.__name__}")
-        if kind is exp.Anonymous and node.args["this"] not in FUNCTIONS:
+        if kind in _LEAVES or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if kind is exp.Anonymous and node.args["this"] not in known:
             functions.add(_scripted(node.args["this"], scripted))
         if kind is exp.Placeholder:
             parameters.add(node.args["this"])
         if kind is exp.Table:
             _check_relation(node, allowed)
         for value in node.args.values():
-            if isinstance(value, list):
-                pending.extend(item for item in value if isinstance(item, exp.Expression))
-            elif isinstance(value, exp.Expression):
+            if type(value) is list:
+                pending.extend(value)
+            elif not isinstance(value, _PLAIN):
                 pending.append(value)
     return frozenset(parameters), frozenset(functions)

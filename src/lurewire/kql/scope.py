@@ -12,12 +12,17 @@ from .limits import EXPRESSION_NODES
 from .types import KqlType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from . import tree
+    from .external import External
     from .profiles import Profile
     from .render import Rendering
     from .types import Catalog
+
+
+#: What ingestion_time() reads, among the hidden columns of rows.
+RECEIVED = "ingestion_time()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,8 @@ class Rows:
     columns: tuple[plan.Output, ...]
     #: The name that `as` gave, which withsource shows.
     name: str | None = None
+    #: Columns that are in no result unless they are named, and the time of receipt as RECEIVED.
+    hidden: tuple[plan.Output, ...] = ()
 
     def find(self, name: str) -> plan.Output | None:
         """The column of that exact name."""
@@ -53,10 +60,11 @@ class TabularLet:
 
 @dataclass(frozen=True, slots=True)
 class UserFunction:
-    """A function of a let statement with the names it was written among."""
+    """A function of a let statement with the names it was written among, or a saved one with the text it was read from."""
 
     definition: tree.Lambda
     names: Names
+    text: str | None = None
 
 
 @dataclass(slots=True)
@@ -71,6 +79,9 @@ class Names:
     sizes: dict[str, int] = field(default_factory=dict)
     #: Parameters whose values read columns of the caller's row, and how deep in subqueries the caller stands.
     row_bound: dict[str, int] = field(default_factory=dict)
+    patterns: dict[str, tree.PatternDeclaration] = field(default_factory=dict)
+    #: What is left of the catalog after a restrict statement.
+    catalog: Catalog | None = None
 
     def copy(self) -> Names:
         """The names as they are now."""
@@ -81,11 +92,13 @@ class Names:
             set(self.broken),
             dict(self.sizes),
             dict(self.row_bound),
+            dict(self.patterns),
+            self.catalog,
         )
 
     def forget(self, name: str) -> None:
         """Makes room for a new meaning of a name: the innermost one applies."""
-        for known in (self.scalars, self.relations, self.functions, self.sizes, self.row_bound):
+        for known in (self.scalars, self.relations, self.functions, self.sizes, self.row_bound, self.patterns):
             known.pop(name, None)
         self.broken.discard(name)
 
@@ -94,7 +107,7 @@ class Names:
 class Context:
     """What one compilation carries along."""
 
-    catalog: Catalog
+    whole_catalog: Catalog
     profile: Profile
     names: Names = field(default_factory=Names)
     problems: list[Problem] = field(default_factory=list)
@@ -106,11 +119,29 @@ class Context:
     expressions: int = 0
     #: How many subqueries deep the binder stands.
     subqueries: int = 0
+    #: Columns whose expressions have problems; using them is no further problem.
+    erroneous: set[int] = field(default_factory=set)
     #: What materialize() stands for, by its place and the names around it.
-    shared: dict[tuple[int, int], Rows] = field(default_factory=dict)
+    shared: dict[tuple[int, int], tuple[Names, Rows]] = field(default_factory=dict)
+    #: The texts that are compiled: the query's, and those of the saved functions that it calls.
+    texts: list[str] = field(default_factory=list)
+    #: Saved functions that the query names, and the names of those that are being bound.
+    saved: dict[tuple[int, str], UserFunction | None] = field(default_factory=dict)
+    calling: list[str] = field(default_factory=list)
+    #: What the caller reads from outside for the query.
+    external: list[External] = field(default_factory=list)
     #: Runs a query that must be known before this one's columns are; None where nothing can be run.
     explore: Callable[[plan.BoundQuery], list[tuple[object, ...]]] | None = None
+    #: Databases by the names that alias statements give them.
+    aliases: dict[str, tuple[tree.Call, ...]] = field(default_factory=dict)
+    #: What set statements say.
+    options: Mapping[str, tree.Expression | None] = field(default_factory=dict)
     _ids: int = 0
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog, as far as a restrict statement lets it be seen."""
+        return self.whole_catalog if self.names.catalog is None else self.names.catalog
 
     @property
     def scalars(self) -> dict[str, plan.Scalar]:
@@ -135,6 +166,24 @@ class Context:
             yield
         finally:
             self.names = outer
+
+    def function(self, name: str) -> UserFunction | None:
+        """The function of that name: of a let statement, else a saved one."""
+        found = self.names.functions.get(name)
+        if found is not None:
+            return found
+        key = id(self.catalog), name
+        if key not in self.saved:
+            from .saved import load  # noqa: PLC0415 - it parses, and the parser's operators know this module
+
+            self.saved[key] = load(name, self)
+        return self.saved[key]
+
+    def erroneous_id(self) -> int:
+        """The number of a column whose expression has a problem."""
+        number = self.new_id()
+        self.erroneous.add(number)
+        return number
 
     def new_id(self) -> int:
         """A fresh column number."""
@@ -167,7 +216,9 @@ ERROR = Erroneous(KqlType.DYNAMIC)
 class Projection:
     """Result columns in the making: explicit names must be unique, automatic ones are made so with a number."""
 
-    def __init__(self, columns: Iterable[plan.Output] = ()) -> None:
+    def __init__(self, columns: Iterable[plan.Output] = (), coming: Iterable[str] = ()) -> None:
+        """Begins with `columns`; the names that are `coming` as they are stay free for them."""
+        self._coming = frozenset(coming)
         self.columns: list[plan.Output] = list(columns)
         self._names = {column.name: index for index, column in enumerate(self.columns)}
         self._declared: set[str] = set()
@@ -183,7 +234,9 @@ class Projection:
     def add(self, name: str, number: int, kind: KqlType, *, replace: bool = False) -> str:
         """A column with an automatic name; a number is appended if the name is taken."""
         unique, suffix = name, 0
-        while unique in self._names and not (replace and unique not in self._declared):
+        while (unique in self._names and not (replace and unique not in self._declared)) or (
+            suffix and unique in self._coming
+        ):
             suffix += 1
             unique = f"{name}{suffix}"
         self._declared.add(unique)

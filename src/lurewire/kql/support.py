@@ -11,6 +11,8 @@ from .expression_parser import INFIX
 from .functions import AGGREGATES, FAMILIES, FUNCTIONS
 from .functions.aggregates import AGGREGATES as AGGREGATE_ROWS
 from .operators import OPERATORS, ROWS, SOURCES
+from .operators.evaluate import PLUGINS
+from .operators.registry import DOCUMENTATION
 from .profiles import PROFILES
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ supported follows Microsoft's documentation of it and the rules in [semantics](s
 supported is refused with an error that names it.
 """
 
+#: Names on Microsoft's list of functions that are forms of the language: the parser and the compiler know them.
+_FORMS = frozenset({"cluster", "database", "externaldata", "graph", "materialize", "table", "typeof", "workspace"})
+
 
 def table() -> str:
     """The whole page, as Markdown."""
@@ -30,7 +35,7 @@ def table() -> str:
     parts = [_HEAD, "## Tabular operators\n", "| operator | other names | in transformations |", "| --- | --- | --- |"]
     parts.extend(
         f"| [{row.name}]({row.documentation}) | {', '.join(row.aliases)} | {_yes(row.name in (transform.operators or ()))} |"
-        for row in ROWS
+        for row in {row.name: row for row in ROWS}.values()
     )
     parts.append("\n## Scalar operators\n")
     parts.append(", ".join(f"`{'matches regex' if name == 'matches' else name}`" for name in INFIX))
@@ -43,12 +48,16 @@ def table() -> str:
         )
     parts.extend(("\n## Aggregates\n", "| aggregate | other names |", "| --- | --- |"))
     parts.extend(f"| [{row.name}]({row.documentation}) | {', '.join(row.aliases)} |" for row in AGGREGATE_ROWS)
+    parts.append("\n## Plug-ins of evaluate\n")
+    parts.append(", ".join(f"[{name}]({DOCUMENTATION}{name.replace('_', '-')}-plugin)" for name in sorted(PLUGINS)))
+    parts.append("\n## Forms of the language\n")
+    parts.append(_names(_FORMS))
     parts.append("\n## Not supported\n")
     for title, known, have in (
         ("Tabular operators", known_names.TABULAR_OPERATORS, {*OPERATORS, *SOURCES}),
-        ("Functions", known_names.FUNCTIONS, FUNCTIONS),
+        ("Functions", known_names.FUNCTIONS, {*FUNCTIONS, *_FORMS}),
         ("Aggregates", known_names.AGGREGATES, AGGREGATES),
-        ("Plug-ins", known_names.PLUGINS, ()),
+        ("Plug-ins", known_names.PLUGINS, PLUGINS),
     ):
         parts.append(f"{title}: {_names(known - set(have))}.\n")
     return "\n".join(parts)

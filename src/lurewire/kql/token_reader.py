@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: The spellings of the bool literals.
+BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+
 
 class TokenReader:
     """A place in the tokens of one query, and how deep the parser is."""
@@ -64,6 +67,11 @@ class TokenReader:
             raise Problem("syntax", SYNTAX_END, message, token.at)
         raise Problem("syntax", SYNTAX_TOKEN, message, token.at, token.text)
 
+    def flag(self) -> bool:
+        """`true` or `false`, in one of the spellings of a literal."""
+        token = self.accept(*BOOLEANS) or self.fail("expected 'true' or 'false'")
+        return BOOLEANS[token.text]
+
     def name(self) -> str:
         """A name: bare, or `['any characters']`."""
         token = self.current
@@ -98,9 +106,11 @@ class TokenReader:
         self.expect("(")
         if self.accept(")"):
             return ()
-        columns = self.comma_list(self._schema_column)
+        columns = [self._schema_column()]
+        while self.accept(",") and not self.at_text(")"):
+            columns.append(self._schema_column())
         self.expect(")")
-        return columns
+        return tuple(columns)
 
     def _schema_column(self) -> Column:
         name = self.name()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .errors import Problem
     from .literals import Value
+    from .scope import Rows
     from .types import Column, KqlType
 
 
@@ -138,6 +139,13 @@ class Subquery(Expression):
 
 
 @dataclass(frozen=True, slots=True)
+class Given(Expression):
+    """Rows that an operator gives its subquery: `use` makes them, with columns of their own for each use."""
+
+    use: Callable[[], Rows]
+
+
+@dataclass(frozen=True, slots=True)
 class Pattern(Node):
     """A column name with wildcards, as project-away and its kin accept; `order` is asc or desc in project-reorder."""
 
@@ -197,14 +205,60 @@ class Let(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class PatternClause(Node):
+    """`("value", ...).["path"] = { body }`: the body, a function of the pattern's parameters, for these values."""
+
+    values: tuple[str, ...]
+    path: str | None
+    body: Lambda
+
+
+@dataclass(frozen=True, slots=True)
+class PatternDeclaration(Node):
+    """`declare pattern name = (parameters)[path] { clauses }`; one without clauses maps nothing."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    path: Parameter | None
+    clauses: tuple[PatternClause, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alias(Node):
+    """`alias database name = cluster(...).database(...)`."""
+
+    name: str
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entity(Node):
+    """What a restriction leaves visible: a name with or without wildcards, of a database where `calls` name one."""
+
+    calls: tuple[Call, ...]
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction(Node):
+    """`restrict access to (entities)`."""
+
+    entities: tuple[Entity, ...]
+
+
+Statement = Let | Pipeline | PatternDeclaration | Alias | Restriction
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
-    """A whole query text."""
+    """A whole query text: its statements in order, and what applies to all of it."""
 
     text: str
-    lets: Sequence[Let]
-    pipelines: Sequence[Pipeline]
+    statements: Sequence[Statement]
     problems: Sequence[Problem] = ()
     #: Names of let statements that do not parse.
     broken: frozenset[str] = frozenset()
     #: Parameters that the query declares; a caller may give their values.
     parameters: Sequence[Parameter] = ()
+    #: What `set` statements say, by option; a flag has no value.
+    options: Mapping[str, Expression | None] = field(default_factory=dict)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class KqlType(StrEnum):
@@ -63,12 +63,26 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class HiddenColumn:
+    """A column that is in no result unless the query names it, as `_TimeReceived` and `_BilledSize` in Azure.
+
+    It is the SQL column `sql`, or where that is empty the value of `expression`: KQL over the table's columns, its hidden
+    SQL columns, and its identity under the SQL names.
+    """
+
+    name: str
+    type: KqlType
+    sql: str = ""
+    expression: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table that a query may read.
 
     `relation` is the SQL name of the relation and `physical` its SQL column names, in the order of `columns`.
     `identity` names hidden columns that say which row it is; `time_column` is the KQL name of the datetime column
-    that a query window applies to.
+    that a query window applies to. `received` is the SQL column, in ticks, that ingestion_time() reads.
     """
 
     name: str
@@ -77,6 +91,8 @@ class Table:
     physical: tuple[str, ...]
     identity: tuple[str, ...] = ()
     time_column: str | None = "TimeGenerated"
+    hidden: tuple[HiddenColumn, ...] = ()
+    received: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.columns) != len(self.physical):
@@ -93,11 +109,114 @@ class Catalog(Protocol):
         """All table names, for the hint at the nearest known one."""
 
 
-class Tables:
-    """A catalog over a fixed set of tables."""
+# What a catalogue may offer beside its tables. A query that needs what its catalogue does not offer is refused by name.
 
-    def __init__(self, tables: Iterable[Table]) -> None:
+
+@dataclass(frozen=True, slots=True)
+class SavedFunction:
+    """A function that is stored, not declared by the query: `parameters` and `body` are KQL.
+
+    `parameters` is written as in a let statement, without the parentheses: `a: long, b: string = "x", T: (*)`.
+    """
+
+    name: str
+    parameters: str
+    body: str
+
+
+@runtime_checkable
+class FunctionCatalog(Protocol):
+    """A catalogue with saved functions."""
+
+    def function(self, name: str) -> SavedFunction | None:
+        """The function of that exact name, or None."""
+
+    def function_names(self) -> Iterable[str]:
+        """The names of all functions, for the hint at the nearest known one."""
+
+
+@runtime_checkable
+class WildcardCatalog(Protocol):
+    """A catalogue whose wildcards do not stand for all its tables: tables that nothing ever wrote to hold no rows."""
+
+    def wildcard_names(self) -> Iterable[str]:
+        """The names of the tables that `*` in union, search and find stands for."""
+
+
+@runtime_checkable
+class WatchlistCatalog(Protocol):
+    """A catalogue with watchlists (https://learn.microsoft.com/azure/sentinel/watchlists-queries)."""
+
+    def watchlist(self, alias: str) -> Table | None:
+        """A watchlist's rows, its own columns beside `_DTItemId`, `LastUpdatedTimeUTC` and `SearchKey`; or None."""
+
+    def watchlist_aliases(self) -> Iterable[str]:
+        """The aliases of all watchlists."""
+
+
+@runtime_checkable
+class ExternalCatalog(Protocol):
+    """A catalogue that allows externaldata from some places."""
+
+    def allows_external(self, location: str) -> bool:
+        """Whether the caller reads that location: what nobody allows is refused by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPrincipal:
+    """Who runs a query: `kind` is aaduser, aadapp or aadgroup, `groups` are the object ids of the groups it is in."""
+
+    kind: Literal["aaduser", "aadapp", "aadgroup"]
+    object_id: str
+    tenant_id: str
+    name: str
+    groups: frozenset[str] = frozenset()
+
+    @property
+    def name_in_full(self) -> str:
+        """`aadapp=object id;tenant id`."""
+        return f"{self.kind}={self.object_id};{self.tenant_id}"
+
+    def answers_to(self, reference: str) -> bool:
+        """Whether `kind=id or name[;tenant]` means this principal or one of its groups."""
+        kind, _, rest = reference.partition("=")
+        identifier, _, tenant = rest.partition(";")
+        if tenant and tenant.lower() != self.tenant_id.lower():
+            return False
+        if kind.lower() == "aadgroup" and identifier.lower() in {group.lower() for group in self.groups}:
+            return True
+        own = {self.object_id.lower(), self.name.lower()}
+        return kind.lower() == self.kind and identifier.lower() in own
+
+
+@runtime_checkable
+class PrincipalCatalog(Protocol):
+    """A catalogue that knows for whom the query runs."""
+
+    def principal(self) -> QueryPrincipal:
+        """Who runs the query."""
+
+
+class Tables:
+    """A catalog over a fixed set of tables, and of saved functions if there are any.
+
+    `allowed` says of a location whether externaldata may name it; without it none may be named.
+    """
+
+    def __init__(
+        self,
+        tables: Iterable[Table],
+        functions: Iterable[SavedFunction] = (),
+        *,
+        allowed: Callable[[str], bool] | None = None,
+    ) -> None:
         self._tables = {table.name: table for table in tables}
+        self._functions = {function.name: function for function in functions}
+        self._allowed = allowed
+
+    def allows_external(self, location: str) -> bool:
+        """Whether externaldata may name a location."""
+        return self._allowed is not None and self._allowed(location)
 
     def table(self, name: str) -> Table | None:
         """The table of that exact name, or None."""
@@ -106,3 +225,11 @@ class Tables:
     def table_names(self) -> Iterable[str]:
         """All table names."""
         return self._tables
+
+    def function(self, name: str) -> SavedFunction | None:
+        """The function of that exact name, or None."""
+        return self._functions.get(name)
+
+    def function_names(self) -> Iterable[str]:
+        """The names of all functions."""
+        return self._functions

@@ -10,7 +10,9 @@ from __future__ import annotations
 import inspect
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -19,7 +21,10 @@ import pyarrow as pa
 from .types import KqlType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
+
+#: What is known of the place of an IP address: country, state, city, latitude, longitude, as far as each is known.
+Geo = Callable[[str], Mapping[str, Any] | None]
 
 #: Begins the name of every such function in SQL.
 PREFIX = "kql_"
@@ -61,6 +66,8 @@ class Udf:
     result: KqlType
     body: Callable[..., Any]
     required: int
+    #: The body takes the lookup of places before its arguments.
+    geo: bool = False
 
     @property
     def sql_name(self) -> str:
@@ -133,14 +140,24 @@ def _all() -> dict[str, Udf]:
     return UDFS
 
 
-def register(connection: duckdb.DuckDBPyConnection, wanted: Iterable[str] | None = None) -> None:
+def _no_geo(address: str) -> None:
+    del address
+    raise LookupError("nothing is known here of the places of IP addresses")
+
+
+def register(
+    connection: duckdb.DuckDBPyConnection, wanted: Iterable[str] | None = None, *, geo: Geo | None = None
+) -> None:
     """Makes the functions, or those of these SQL names, known to a connection's database; raises duckdb.Error.
 
-    One that is there already is left as it is. Cursors of the connection see them too.
+    One that is there already is left as it is. Cursors of the connection see them too. `geo` is the lookup behind
+    geo_info_from_ip_address(); without it a query that calls it stops with an error.
     """
     found = _all()
     for name in sorted(found if wanted is None else wanted):
         function = found[name]
+        if function.geo:
+            function = replace(function, body=partial(function.body, geo or _no_geo))
         try:
             connection.create_function(
                 name,

@@ -1,7 +1,9 @@
 """The workspace: tables, a durable journal with its loader, KQL queries; a Log Analytics workspace on this machine."""
 
-from lurewire.workspace.catalog import SchemaConflict, StoredColumn, StoredTable
+from lurewire.schemas import builtin_schema, known_schema
+from lurewire.workspace.catalog import SchemaConflict, StoredColumn, StoredTable, Tables
 from lurewire.workspace.decoding import BadBody
+from lurewire.workspace.external import Places
 from lurewire.workspace.intake import Overloaded, Receipt
 from lurewire.workspace.journal import JournalError
 from lurewire.workspace.limits import LIMITS
@@ -11,7 +13,6 @@ from lurewire.workspace.query import QueryLimits, QueryResult
 from lurewire.workspace.repeats import Key, Span, make_key
 from lurewire.workspace.resources import resource_types
 from lurewire.workspace.routes import query_routes
-from lurewire.workspace.schemas import builtin_schema, known_schema
 from lurewire.workspace.service import UnknownTable, Workspace, Workspaces
 from lurewire.workspace.streams import FlowDefinition, Stream, StreamDefinition, misfits
 
@@ -23,6 +24,7 @@ __all__ = [
     "Key",
     "Loaded",
     "Overloaded",
+    "Places",
     "QueryClass",
     "QueryLimits",
     "QueryResult",
@@ -34,6 +36,7 @@ __all__ = [
     "StoredTable",
     "Stream",
     "StreamDefinition",
+    "Tables",
     "TooManyQueries",
     "UnknownTable",
     "Workspace",

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import msgspec
 
-from lurewire.kql import Column, KqlType, Table
-from lurewire.workspace.schemas import builtin_names, builtin_schema
+from lurewire.kql import Column, HiddenColumn, KqlType, SavedFunction, Table
+from lurewire.schemas import RESOURCE, builtin_names, builtin_schema, shows_resource
+from lurewire.workspace.external import Places
 from lurewire.workspace.storage import HIDDEN_SQL, STORAGE
 
 if TYPE_CHECKING:
@@ -32,6 +33,16 @@ TRAILING = ("Type", "_ResourceId")
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _COLUMN_NAME = re.compile(r'[^"\\]{1,128}')
+
+
+_UNBILLED = frozenset({"AzureActivity", "Heartbeat", "Operation", "Usage"})
+"""Tables that Azure does not bill (https://learn.microsoft.com/azure/azure-monitor/logs/cost-logs#data-size-calculation)."""
+_UNSIZED = frozenset({"_ResourceId", "Type"})
+"""Columns that do not count in a record's size; the same page names them."""
+_ASIM_WATCHLISTS = {
+    "ASimDisabledParsers": ("CallerContext", "SourceSpecificParser"),
+    "ASimSourceType": ("SourceType", "Source"),
+}
 
 
 class SchemaConflict(Exception):
@@ -61,14 +72,40 @@ class StoredTable(msgspec.Struct, frozen=True):
 
     def for_kql(self) -> Table:
         """The table as the KQL room sees it."""
+        shown = [c for c in self.columns if c.name != RESOURCE.name or shows_resource(self.name)]
         return Table(
             name=self.name,
-            columns=tuple(Column(c.name, c.type) for c in self.columns),
+            columns=tuple(Column(c.name, c.type) for c in shown),
             relation=self.relation,
-            physical=tuple(c.sql for c in self.columns),
+            physical=tuple(c.sql for c in shown),
             identity=("_commit", "_ordinal"),
             time_column=TIME,
+            hidden=hidden_columns(self),
+            received="_received",
         )
+
+
+def hidden_columns(table: StoredTable) -> tuple[HiddenColumn, ...]:
+    """What a query finds of every record by name alone.
+
+    Source: https://learn.microsoft.com/azure/azure-monitor/logs/log-standard-columns. A record's id is made of its place in
+    the journal; its size is that of its columns as texts. `_ResourceId` is among the table's columns where that shows it.
+    """
+    resource = table.column(RESOURCE.name)
+    quoted = (column.name.replace("'", "\\'") for column in table.columns if column.name not in _UNSIZED)
+    texts = ", ".join(f"['{name}']" for name in quoted)
+    return (
+        *(() if resource is None else (HiddenColumn(RESOURCE.name, RESOURCE.type, sql=resource.sql),)),
+        HiddenColumn("_TimeReceived", KqlType.DATETIME, sql="_received"),
+        HiddenColumn("_ItemId", KqlType.STRING, expression="strcat(_commit, '-', _ordinal)"),
+        HiddenColumn(
+            "_SubscriptionId",
+            KqlType.STRING,
+            expression="extract(@'(?i)^/subscriptions/([^/]+)', 1, _ResourceId)",
+        ),
+        HiddenColumn("_BilledSize", KqlType.REAL, expression=f"todouble(string_size(strcat({texts})))"),
+        HiddenColumn("_IsBillable", KqlType.STRING, expression="'false'" if table.name in _UNBILLED else "'true'"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +127,15 @@ class Tables:
         self._customer_id = customer_id
         self._tables: dict[str, StoredTable] = {}
         self._kql: dict[str, Table] = {}
+        self._functions: dict[str, tuple[str, SavedFunction]] = {}
+        self._watchlists: dict[str, str] = {}
         self._lock = threading.RLock()
         self.version = 0
-        """Rises with every change of a schema: the key of whatever is compiled against it."""
+        """Rises with every change of a schema or function: the key of whatever is compiled against it."""
+        self.own_names: frozenset[str] = frozenset((customer_id,))
+        """What workspace('...') calls this workspace by."""
+        self.places = Places()
+        """Where externaldata may read."""
 
     def load(self) -> None:
         """Read the catalogue from the engine."""
@@ -114,6 +157,72 @@ class Tables:
     def table_names(self) -> Iterable[str]:
         """All names that a query may use."""
         return sorted({*self._tables, *builtin_names()})
+
+    def wildcard_names(self) -> Iterable[str]:
+        """The tables that exist: those of Azure that nothing ever wrote to or named hold no rows."""
+        return sorted(self._tables)
+
+    def function(self, name: str) -> SavedFunction | None:
+        """The saved function of that exact name, or None."""
+        found = self._functions.get(name)
+        return None if found is None else found[1]
+
+    def function_names(self) -> Iterable[str]:
+        """The names of all saved functions."""
+        return sorted(self._functions)
+
+    def check_function(self, key: str, function: SavedFunction) -> None:
+        """Raises `SchemaConflict` where another saved search than `key`, or a table, has the function's name."""
+        if self._functions.get(function.name, (key,))[0] != key:
+            raise SchemaConflict(f"there is a function named '{function.name[:80]}' already")
+        if function.name in self._tables or builtin_schema(function.name) is not None:
+            raise SchemaConflict(f"there is a table named '{function.name[:80]}'")
+
+    def save_function(self, key: str, function: SavedFunction | None) -> None:
+        """Put the function of the saved search `key` in place; None takes it away. Raises as `check_function` does."""
+        with self._lock:
+            if function is not None:
+                self.check_function(key, function)
+            self._functions = {name: kept for name, kept in self._functions.items() if kept[0] != key}
+            if function is not None:
+                self._functions[function.name] = key, function
+            self.version += 1
+
+    def watchlist(self, alias: str) -> Table | None:
+        """The watchlist of that alias: its columns beside `_DTItemId`, `LastUpdatedTimeUTC` and `SearchKey`.
+
+        Those that ASIM's parsers look for, whether or not anyone made them, are empty where nobody did
+        (https://learn.microsoft.com/azure/sentinel/normalization-manage-parsers).
+        """
+        name = self._watchlists.get(alias)
+        if name is not None:
+            return self.table(name)
+        own = _ASIM_WATCHLISTS.get(alias)
+        if own is None:
+            return None
+        columns = (
+            Column("_DTItemId", KqlType.STRING),
+            Column("LastUpdatedTimeUTC", KqlType.DATETIME),
+            *(Column(name, KqlType.STRING) for name in ("SearchKey", *own)),
+        )
+        physical = tuple("moment" if column.type is KqlType.DATETIME else "value" for column in columns)
+        return Table(alias, columns, "lw.no_watchlist", physical, time_column=None)
+
+    def watchlist_aliases(self) -> Iterable[str]:
+        """The aliases of the watchlists that somebody made."""
+        return sorted(self._watchlists)
+
+    def share_watchlist(self, alias: str, table: str | None) -> None:
+        """Make a stored table the watchlist of an alias, or with None take the alias away."""
+        with self._lock:
+            self._watchlists.pop(alias, None)
+            if table is not None:
+                self._watchlists[alias] = table
+            self.version += 1
+
+    def allows_external(self, location: str) -> bool:
+        """Whether externaldata may read a location."""
+        return self.places.allows(location)
 
     def stored(self) -> list[StoredTable]:
         """The tables that exist, by name."""

@@ -17,6 +17,8 @@ from lurewire.kql import register_functions
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lurewire.kql import Geo
+
 BATCH = "batch"
 """The name under which a cursor sees the Arrow rows that it loads."""
 
@@ -29,6 +31,7 @@ create table if not exists lw.mark(loaded bigint not null);
 create table if not exists lw.repeats(
     high ubigint not null, low ubigint not null, "commit" bigint not null, received bigint not null, span tinyint not null
 );
+create table if not exists lw.no_watchlist(moment bigint, value varchar);
 create table if not exists lw.set_aside(
     "commit" bigint not null, received bigint not null, kind integer not null, header blob not null,
     body blob not null, error varchar not null, since bigint not null
@@ -39,7 +42,8 @@ create table if not exists lw.set_aside(
 class Engine:
     """One DuckDB database; every thread uses cursors of its own."""
 
-    def __init__(self, folder: Path, *, memory_mb: int, checkpoint_mb: int) -> None:
+    def __init__(self, folder: Path, *, memory_mb: int, checkpoint_mb: int, geo: Geo | None = None) -> None:
+        self._geo = geo
         self._file = folder / "workspace.duckdb"
         self._scratch = folder / "scratch"
         self._memory_mb = memory_mb
@@ -66,7 +70,7 @@ class Engine:
         )
         self._file.chmod(0o600)
         connection.execute(_SYSTEM)
-        register_functions(connection)
+        register_functions(connection, geo=self._geo)
         if not connection.execute("select 1 from lw.mark").fetchall():
             connection.execute("insert into lw.mark values (0)")
         with self._lock:

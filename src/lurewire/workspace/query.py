@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from lurewire import kql
-from lurewire.kql import ticks_from_datetime, translate_engine_error
+from lurewire.kql import read_external, ticks_from_datetime, translate_engine_error
 from lurewire.workspace.pool import QueryClass, QueryPool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from lurewire.core.clock import Clock
     from lurewire.core.limits import Limits
-    from lurewire.kql import Column, CompiledQuery, Rendering
+    from lurewire.kql import Catalog, Column, CompiledQuery, Rendering
     from lurewire.workspace.catalog import Tables
     from lurewire.workspace.engine import Engine
+
+    Explore = Callable[[CompiledQuery], list[tuple[Any, ...]]]
 
 _BATCH_ROWS = 10_000
 _CACHED = 512
@@ -44,6 +47,8 @@ class QueryResult:
     """A result: Arrow `batches` whose columns are `columns`, in order, and behind them the identity columns if asked for.
 
     datetime and timespan are ticks, dynamic is JSON text. `partial` says why rows are missing; `seconds` is the run time.
+    `name` is what the query calls the result. `further` are the other results of a query that has several, in order;
+    `partial` is then of them all, and each has its own `seconds`.
     """
 
     columns: tuple[Column, ...]
@@ -52,6 +57,8 @@ class QueryResult:
     partial: str | None
     seconds: float
     render: Rendering | None
+    name: str | None = None
+    further: tuple[QueryResult, ...] = ()
 
     def values(self) -> list[tuple[Any, ...]]:
         """The rows as Python tuples."""
@@ -84,15 +91,32 @@ class Queries:
         """Stop what runs."""
         self._pool.stop()
 
-    def compile(self, text: str, *, window: bool = False, keep_identity: bool = False) -> CompiledQuery:
-        """Compile for this workspace; cached until a schema changes. Raises the KQL room's `KqlError`."""
+    def compile(
+        self, text: str, *, window: bool = False, keep_identity: bool = False, explore: Explore | None = None
+    ) -> CompiledQuery:
+        """Compile for this workspace; cached until a schema changes. Raises the KQL room's `KqlError`.
+
+        `explore` runs a query whose rows say which columns this one has; without it such a query is refused by name.
+        """
         key = (text, window, keep_identity, self._tables.version)
         with self._cache_lock:
             found = self._cache.get(key)
             if found is not None:
                 self._cache.move_to_end(key)
                 return found
-        compiled = kql.compile(text, self._tables, window=window, keep_identity=keep_identity)
+        explored = False
+
+        def run_first(first: CompiledQuery) -> list[tuple[Any, ...]]:
+            nonlocal explored
+            explored = True
+            assert explore is not None
+            return explore(first)
+
+        compiled = kql.compile(
+            text, self._tables, window=window, keep_identity=keep_identity, explore=run_first if explore else None
+        )
+        if explored:  # its columns are those of the data as they were
+            return compiled
         with self._cache_lock:
             self._cache[key] = compiled
             if len(self._cache) > _CACHED:
@@ -115,10 +139,41 @@ class Queries:
             parameters |= {"t_from": first - 1, "t_to": last}  # the window of a compiled query leaves its start out
 
         def work(cursor: Any) -> QueryResult:
-            compiled = self.compile(text, window=timespan is not None)
-            return _execute(cursor, compiled, parameters, within)
+            explore = self._explore(cursor, parameters, within)
+            compiled = self.compile(text, window=timespan is not None, explore=explore)
+            return self._execute(cursor, compiled, parameters, within)
 
         return await self._pool.run(work, cls, within.seconds)
+
+    async def explore(
+        self,
+        text: str,
+        catalog: Catalog,
+        parameters: Mapping[str, int],
+        cls: QueryClass,
+        limits: QueryLimits | None,
+    ) -> QueryResult:
+        """Compile for the rows within `parameters`, and run; see `Workspace.explore`."""
+        within = limits or self.limits
+        values = {"now": ticks_from_datetime(self._clock.now())} | dict(parameters)
+
+        def work(cursor: Any) -> QueryResult:
+            explore = self._explore(cursor, values, within)
+            compiled = kql.compile(text, catalog, window=True, keep_identity=True, explore=explore)
+            return self._execute(cursor, compiled, values, within)
+
+        return await self._pool.run(work, cls, within.seconds)
+
+    def _explore(self, cursor: Any, parameters: Mapping[str, int], limits: QueryLimits) -> Explore:
+        """What runs a first query; its rows must be all there are, as they say which columns the query has."""
+
+        def explore(first: CompiledQuery) -> list[tuple[Any, ...]]:
+            found = self._execute(cursor, first, parameters, limits)
+            if found.partial is not None:
+                raise kql.KqlError([kql.Diagnostic("limit", "LW0003", found.partial, 1, 1)])
+            return found.values()
+
+        return explore
 
     async def run(
         self, compiled: CompiledQuery, parameters: Mapping[str, int], cls: QueryClass, limits: QueryLimits | None
@@ -126,26 +181,65 @@ class Queries:
         """Run what is compiled; see `Workspace.run`."""
         within = limits or self.limits
         values = {"now": ticks_from_datetime(self._clock.now())} | dict(parameters)
-        return await self._pool.run(lambda cursor: _execute(cursor, compiled, values, within), cls, within.seconds)
+        return await self._pool.run(lambda cursor: self._execute(cursor, compiled, values, within), cls, within.seconds)
+
+    def _execute(
+        self, cursor: Any, compiled: CompiledQuery, parameters: Mapping[str, int], limits: QueryLimits
+    ) -> QueryResult:
+        """Hand over what the query reads from outside, then run it: all its results, within one set of limits."""
+        several = (compiled, *compiled.further)
+        for outside in (outside for one in several for outside in one.external):
+            cursor.register(outside.relation, read_external(outside, self._tables.places.read))
+        left = _Left(limits)
+        with _snapshot(cursor) if compiled.further else contextlib.nullcontext():
+            first, *further = [_execute(cursor, one, parameters, left) for one in several]
+        return replace(first, partial=left.partial, further=tuple(further))
 
 
-def _execute(cursor: Any, compiled: CompiledQuery, parameters: Mapping[str, int], limits: QueryLimits) -> QueryResult:
+class _Left:
+    """What is left of a query's limits, over all its results."""
+
+    def __init__(self, limits: QueryLimits) -> None:
+        self._limits = limits
+        self._rows = limits.rows
+        self._bytes = limits.bytes
+        self.partial: str | None = None
+
+    def take(self, batch: Any) -> Any:
+        """The part of a batch that is still within the limits; `partial` says whether anything after it is missing."""
+        if batch.num_rows > self._rows:
+            batch = batch.slice(0, self._rows)
+            self.partial = _TOO_MANY_ROWS.format(self._limits.rows)
+        self._rows -= batch.num_rows
+        self._bytes -= batch.nbytes
+        if self._bytes < 0 and self.partial is None:
+            self.partial = _TOO_MANY_BYTES.format(self._limits.bytes)
+        return batch
+
+
+@contextlib.contextmanager
+def _snapshot(cursor: Any) -> Iterator[None]:
+    """All that is read within sees the same rows."""
+    cursor.execute("begin transaction read only")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(duckdb.Error):  # an error has ended it already
+            cursor.execute("rollback")
+
+
+def _execute(cursor: Any, compiled: CompiledQuery, parameters: Mapping[str, int], left: _Left) -> QueryResult:
+    """One result; nothing of it is read any more once the limits are reached."""
     started = perf_counter()
     used = {name: parameters[name] for name in compiled.parameters}
-    batches, rows, size, partial = [], 0, 0, None
+    batches: list[Any] = []
     try:
-        reader = cursor.sql(compiled.sql, params=used or None).to_arrow_reader(_BATCH_ROWS)
-        for batch in reader:
-            if rows + batch.num_rows > limits.rows:
-                batches.append(batch.slice(0, limits.rows - rows))
-                rows, partial = limits.rows, _TOO_MANY_ROWS.format(limits.rows)
-                break
-            batches.append(batch)
-            rows += batch.num_rows
-            size += batch.nbytes
-            if size > limits.bytes:
-                partial = _TOO_MANY_BYTES.format(limits.bytes)
-                break
+        if left.partial is None:
+            for batch in cursor.sql(compiled.sql, params=used or None).to_arrow_reader(_BATCH_ROWS):
+                batches.append(left.take(batch))
+                if left.partial is not None:
+                    break
     except duckdb.Error as error:
         raise translate_engine_error(error) from error
-    return QueryResult(compiled.columns, tuple(batches), rows, partial, perf_counter() - started, compiled.render)
+    rows, seconds = sum(batch.num_rows for batch in batches), perf_counter() - started
+    return QueryResult(compiled.columns, tuple(batches), rows, None, seconds, compiled.render, compiled.name)

@@ -1,4 +1,4 @@
-"""Microsoft.OperationalInsights/workspaces and their tables.
+"""Microsoft.OperationalInsights/workspaces, their tables and saved searches.
 
 Source: contract section E.7, https://learn.microsoft.com/azure/templates/microsoft.operationalinsights/workspaces and
 https://learn.microsoft.com/azure/azure-monitor/logs/create-custom-table (names, types, reserved columns).
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from lurewire.core.resources import Change, ResourceId, ResourceType
 from lurewire.kql import TYPE_NAMES, Column, KqlType
+from lurewire.schemas import CUSTOM_SUFFIX, RESOURCE, builtin_schema, shows_resource
 from lurewire.workspace.catalog import LEADING, TIME, TRAILING, SchemaConflict
 from lurewire.workspace.errors import InvalidParameter, ReservedTable
-from lurewire.workspace.schemas import CUSTOM_SUFFIX, builtin_schema
+from lurewire.workspace.saved_searches import saved_searches
 
 if TYPE_CHECKING:
     from lurewire.core.clock import Clock
@@ -41,6 +42,7 @@ def resource_types(workspaces: Workspaces, clock: Clock) -> tuple[ResourceType, 
     return (
         ResourceType(WORKSPACE, workspace.prepare, workspace.applied, workspace.deleted),
         ResourceType(TABLE, table.prepare, table.applied, table.deleted),
+        saved_searches(workspaces),
     )
 
 
@@ -223,11 +225,12 @@ def _schema(name: str, columns: list[Column], given: dict[str, Any], *, custom: 
     own = [column for column in columns if custom or column.name not in LEADING]
     standard = [Column(n, KqlType.DATETIME if n == TIME else KqlType.STRING) for n in (*LEADING, *TRAILING)]
     azure = [] if custom else own
+    hidden = ("TenantId",) if shows_resource(name) else ("TenantId", RESOURCE.name)
     return kept | {
         "name": name,
         "columns": [_shown(column) for column in own] if custom else [],
         "standardColumns": [
-            _shown(c) | {"isDefaultDisplay": c.name == TIME or c in azure, "isHidden": c.name == "TenantId"}
+            _shown(c) | {"isDefaultDisplay": c.name == TIME or c in azure, "isHidden": c.name in hidden}
             for c in [*standard, *azure]
         ],
         "tableType": "CustomLog" if custom else "Microsoft",

@@ -94,7 +94,7 @@ class _Handlers:
         if result is None:
             return Response(status_code=_CLIENT_GONE)
         extra = _extras(result, prefer)
-        if result.rows <= _INLINE_ROWS:
+        if sum(one.rows for one in _all(result)) <= _INLINE_ROWS:
             return Response(b"".join(_parts(result, extra)), media_type="application/json")
         return StreamingResponse(_stream(result, extra), media_type="application/json")
 
@@ -141,11 +141,13 @@ def _extras(result: QueryResult, prefer: str) -> dict[str, Any]:
     """What stands beside the tables: statistics and rendering where asked for, the error of a partial result."""
     extra: dict[str, Any] = {}
     if "include-statistics=true" in prefer:
-        size = sum(batch.nbytes for batch in result.batches)
         extra["statistics"] = {
             "query": {
-                "executionTime": result.seconds,
-                "datasetStatistics": [{"tableRowCount": result.rows, "tableSize": size}],
+                "executionTime": sum(one.seconds for one in _all(result)),
+                "datasetStatistics": [
+                    {"tableRowCount": one.rows, "tableSize": sum(batch.nbytes for batch in one.batches)}
+                    for one in _all(result)
+                ],
             }
         }
     if "include-render=true" in prefer:
@@ -189,10 +191,29 @@ def _rendering(result: QueryResult) -> dict[str, Any]:
     return shown | {key: given.get(key.lower()) for key in _RENDER_KEYS}
 
 
+def _all(result: QueryResult) -> Iterator[QueryResult]:
+    yield result
+    yield from result.further
+
+
 def _parts(result: QueryResult, extra: dict[str, Any]) -> Iterator[bytes]:
-    """The answer's bytes, a batch at a time."""
-    columns = [{"name": column.name, "type": str(column.type)} for column in result.columns]
-    yield b'{"tables":[{"name":"PrimaryResult","columns":' + msgspec.json.encode(columns) + b',"rows":['
+    """The answer's bytes, a batch at a time.
+
+    Clients look for the table PrimaryResult, so the first is it whatever the query calls it. Another one has the name that
+    the query gives it (https://learn.microsoft.com/kusto/query/fork-operator), or that of its place.
+    """
+    for place, one in enumerate(_all(result)):
+        name = (one.name or f"Table_{place}") if place else "PrimaryResult"
+        yield (b"," if place else b'{"tables":[') + b'{"name":' + msgspec.json.encode(name)
+        columns = [{"name": column.name, "type": str(column.type)} for column in one.columns]
+        yield b',"columns":' + msgspec.json.encode(columns) + b',"rows":['
+        yield from _rows(one)
+        yield b"]}"
+    rest = b"".join(b"," + msgspec.json.encode(key) + b":" + msgspec.json.encode(value) for key, value in extra.items())
+    yield b"]" + rest + b"}"
+
+
+def _rows(result: QueryResult) -> Iterator[bytes]:
     encode = row_encoder([column.type for column in result.columns])
     first = True
     for batch in result.batches:
@@ -202,8 +223,6 @@ def _parts(result: QueryResult, extra: dict[str, Any]) -> Iterator[bytes]:
         text = msgspec.json.encode(rows)[1:-1]
         yield text if first else b"," + text
         first = False
-    rest = b"".join(b"," + msgspec.json.encode(key) + b":" + msgspec.json.encode(value) for key, value in extra.items())
-    yield b"]}]" + rest + b"}"
 
 
 async def _stream(result: QueryResult, extra: dict[str, Any]) -> AsyncIterator[bytes]:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from lurewire.core.clock import Clock
     from lurewire.core.resources import ResourceId
-    from lurewire.kql import Column, CompiledQuery
+    from lurewire.kql import Catalog, Column, CompiledQuery, Geo
     from lurewire.workspace.catalog import StoredTable
+    from lurewire.workspace.external import Places
     from lurewire.workspace.loader import Loaded
     from lurewire.workspace.pool import QueryClass
     from lurewire.workspace.query import QueryLimits, QueryResult
@@ -44,7 +45,16 @@ class Workspace:
     Every method belongs to the event loop that called `start`.
     """
 
-    def __init__(self, folder: Path, clock: Clock, *, customer_id: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        *,
+        customer_id: str,
+        limits: Limits | None = None,
+        geo: Geo | None = None,
+        places: Places | None = None,
+    ) -> None:
         bounds = limits or Limits(LIMITS)
         self.customer_id = customer_id
         """The GUID that query URLs and `TenantId` carry."""
@@ -52,9 +62,12 @@ class Workspace:
             folder,
             memory_mb=bounds["workspace.engine_memory_mb"],
             checkpoint_mb=bounds["workspace.engine_checkpoint_mb"],
+            geo=geo,
         )
         self.tables = Tables(self._engine, customer_id)
         """The catalogue: the KQL room's `Catalog`."""
+        if places is not None:
+            self.tables.places = places
         self._intake = Intake(folder / "journal", self._engine, self.tables, clock, bounds)
         self._queries = Queries(self._engine, self.tables, clock, bounds)
         self._started = False
@@ -141,6 +154,8 @@ class Workspace:
     ) -> QueryResult:
         """Run KQL; `timespan` (first and last moment) bounds `TimeGenerated` of every table that the query reads.
 
+        Of a query with several results the first comes back, with the others in its `further`; `limits` are of them all.
+
         Raises the KQL room's `KqlError` (also for what stops the engine), `QueryTimeout`, `TooManyQueries`. Cancelling it stops the query.
         """
         return await self._queries.query(text, timespan=timespan, cls=cls, limits=limits)
@@ -157,6 +172,21 @@ class Workspace:
         `now` is the clock's where it is not given. Raises as `query` does.
         """
         return await self._queries.run(compiled, parameters, cls, limits)
+
+    async def explore(
+        self,
+        text: str,
+        catalog: Catalog,
+        parameters: Mapping[str, int],
+        cls: QueryClass = "rules",
+        limits: QueryLimits | None = None,
+    ) -> QueryResult:
+        """Compile and run KQL whose columns depend on the rows that it reads, such as bag_unpack without an output schema.
+
+        `catalog` is a view of `tables`. `parameters` are as `run` has them, and all of the window and the commits must be
+        given: the rows within them alone say which columns there are. Raises as `query` does.
+        """
+        return await self._queries.explore(text, catalog, parameters, cls, limits)
 
     async def create_table(self, name: str, columns: Sequence[Column]) -> StoredTable:
         """Create a table, or give an existing one exactly these columns beside the standard ones.
@@ -180,9 +210,22 @@ def _encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 class Workspaces:
-    """All workspaces of this process, by ARM id and by customer id, each in a folder of its own under `folder`."""
+    """All workspaces of this process, by ARM id and by customer id, each in a folder of its own under `folder`.
 
-    def __init__(self, folder: Path, clock: Clock, limits: Limits | None = None) -> None:
+    `geo` knows the places of IP addresses for geo_info_from_ip_address(); `places` are where externaldata may read.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        limits: Limits | None = None,
+        *,
+        geo: Geo | None = None,
+        places: Places | None = None,
+    ) -> None:
+        self._geo = geo
+        self._places = places
         self._folder = folder
         self._clock = clock
         self._limits = limits
@@ -195,7 +238,10 @@ class Workspaces:
         if found is not None:
             return found
         folder = self._folder / customer_id.lower()
-        workspace = Workspace(folder, self._clock, customer_id=customer_id, limits=self._limits)
+        workspace = Workspace(
+            folder, self._clock, customer_id=customer_id, limits=self._limits, geo=self._geo, places=self._places
+        )
+        workspace.tables.own_names = frozenset((customer_id, resource_id.name, str(resource_id)))
         await workspace.start()
         self._open[customer_id.lower()] = workspace
         self._ids[customer_id.lower()] = resource_id

@@ -6,10 +6,11 @@ names only.
 
 from __future__ import annotations
 
+import dataclasses
 import decimal
 import math
 import uuid
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, TypeGuard, cast
 
 from sqlglot import exp
 
@@ -34,6 +35,10 @@ _COMPARISONS: dict[str, type[exp.Expression]] = {
     ">": exp.GT,
     ">=": exp.GTE,
 }
+
+
+#: What multiplies and divides decimals, in Python: DuckDB has no room for the digits (see functions/decimals.py).
+_DECIMALS = {"*": "kql_decimal_times", "/": "kql_decimal_by", "%": "kql_decimal_modulo"}
 
 
 def literal(kind: KqlType, value: Value) -> Node:
@@ -79,6 +84,40 @@ def _is_nan(value: plan.Compare) -> bool:
     )
 
 
+def _with_terms_joined(value: plan.Logic) -> list[plan.Scalar]:
+    """The operands; `x has a or x has b`, and `x !has a and x !has b`, search the column once."""
+    joined: list[plan.Scalar] = []
+    places: dict[tuple[plan.Scalar, str, bool], int] = {}
+    for operand in value.operands:
+        match = operand.value if value.operator == "and" and isinstance(operand, plan.Not) else operand
+        if (match is operand) is (value.operator == "and") or not _looks_for_terms(match):
+            joined.append(operand)
+            continue
+        place = places.setdefault((match.subject, match.kind, match.case_sensitive), len(joined))
+        if place == len(joined):
+            joined.append(operand)
+            continue
+        before = joined[place]
+        known = before.value if isinstance(before, plan.Not) else before
+        assert isinstance(known, plan.TextMatch)
+        wider = dataclasses.replace(known, needles=known.needles + match.needles)
+        joined[place] = plan.Not(KqlType.BOOL, wider) if isinstance(before, plan.Not) else wider
+    return joined
+
+
+def _looks_for_terms(value: plan.Scalar) -> TypeGuard[plan.TextMatch]:
+    """Whether a value looks for any of some literal terms in a column."""
+    return (
+        isinstance(value, plan.TextMatch)
+        and value.kind in _TERM_KINDS
+        and isinstance(value.subject, plan.ColumnRef)
+        and (not value.every or len(value.needles) == 1)
+        and bool(value.needles)
+        and all(isinstance(needle, plan.Constant) for needle in value.needles)
+    )
+
+
+_TERM_KINDS = frozenset({"has", "hasprefix", "hassuffix"})
 #: Types kept as BIGINT.
 _WIDE = frozenset({KqlType.LONG, KqlType.DATETIME, KqlType.TIMESPAN})
 
@@ -93,9 +132,15 @@ class Subquery(Protocol):
 class Scalars:
     """Lowers scalar expressions over columns whose SQL is known."""
 
-    def __init__(self, columns: Mapping[int, Node], subquery: Subquery) -> None:
+    def __init__(self, columns: Mapping[int, Node], subquery: Subquery, outer: Mapping[int, Node]) -> None:
         self.columns = columns
+        #: The columns that hold the texts of paths, by the paths' identities: a path may hold what has no hash.
+        self.texts: Mapping[int, int] = {}
         self._subquery = subquery
+        #: Columns of the SELECTs around this one.
+        self._outer = outer
+        #: Conversions of columns and terms looked for in columns, by the column's node: unions have many alike.
+        self._alike: dict[tuple[object, ...], tuple[Node, Node]] = {}
 
     def lower(self, value: plan.Scalar) -> Node:
         """The SQL of a value; a string is never null."""
@@ -104,12 +149,14 @@ class Scalars:
     def predicate(self, value: plan.Scalar) -> Node:
         """The SQL of a condition of which only truth counts: false and null are the same, so that scans can prune."""
         if isinstance(value, plan.Logic):
-            joined = [self.predicate(operand) for operand in value.operands]
+            joined = [self.predicate(operand) for operand in _with_terms_joined(value)]
             return sql.both(*joined) if value.operator == "and" else sql.either(*joined)
         if isinstance(value, plan.Compare) and value.operator == "==" and value.left.type is not KqlType.REAL:
             return sql.binary(exp.EQ, self.operand(value.left), self.operand(value.right))
         if isinstance(value, plan.In):
             return self._in(value)
+        if isinstance(value, plan.TextMatch):
+            return self.text_match(value, predicate=True)
         return self.lower(value)
 
     def constant(self, value: plan.Constant) -> Node:
@@ -120,12 +167,18 @@ class Scalars:
         return node
 
     def operand(self, value: plan.Scalar) -> Node:
-        """A value beside one of its type, which says the type of a bare number too."""
+        """A value beside one of its type, which says the type of a bare number too.
+
+        An int beside a long stays one: the engine compares them as longs, and a column as such can prune a scan.
+        """
+        if isinstance(value, plan.Convert) and (value.type, value.value.type) == (KqlType.LONG, KqlType.INT):
+            return self.lower(value.value)
         return literal(value.type, value.value) if isinstance(value, plan.Constant) else self.lower(value)
 
     def column(self, value: plan.ColumnRef) -> Node:
         """A column."""
-        return self.columns[value.id]
+        found = self.columns.get(value.id)
+        return self._outer[value.id] if found is None else found
 
     def parameter(self, value: plan.Parameter) -> Node:
         """A named parameter; its type is said, or DuckDB would guess from its place."""
@@ -144,17 +197,35 @@ class Scalars:
     def convert(self, value: plan.Convert) -> Node:
         """A conversion; a path into a dynamic value is read as text at once."""
         inner = value.value
+        if isinstance(inner, plan.ColumnRef):
+            column = self.column(inner)
+            return self._once(column, (inner.type, value.type), lambda: self._converted(value, column))
         if isinstance(inner, plan.Path) and value.type is not KqlType.DYNAMIC:
-            node = duckdb_convert.from_dynamic_text(self._path(inner, as_text=True), value.type)
+            node = duckdb_convert.from_dynamic_text(self.path_text(inner), value.type)
         else:
-            node = duckdb_convert.convert(self.lower(inner), inner.type, value.type)
+            return self._converted(value, self.lower(inner))
         if value.type is KqlType.STRING and plan.may_be_null(inner):
             return sql.or_empty(node)
         return node
 
+    def _converted(self, value: plan.Convert, inner: Node) -> Node:
+        node = duckdb_convert.convert(inner, value.value.type, value.type)
+        return sql.or_empty(node) if value.type is KqlType.STRING and plan.may_be_null(value.value) else node
+
+    def _once(self, subject: Node, what: tuple[object, ...], make: Callable[[], Node]) -> Node:
+        """What is made of a node, made once; the node is kept with it, so that no other can take its identity."""
+        key = (id(subject), *what)
+        known = self._alike.get(key)
+        if known is None:
+            known = self._alike[key] = subject, make()
+        return known[1]
+
     def arithmetic(self, value: plan.Arithmetic) -> Node:
         """`+ - * / %`, by the types of the operands."""
         left, right = self.lower(value.left), self.operand(value.right)
+        if value.type is KqlType.DECIMAL and value.operator in _DECIMALS:
+            texts = (sql.cast(side, sql.VARCHAR) for side in (left, right))
+            return sql.cast(call(_DECIMALS[value.operator], *texts), sql.decimal_type())
         reals = KqlType.REAL in (value.left.type, value.right.type)
         match value.operator:
             case "+":
@@ -212,17 +283,29 @@ class Scalars:
         """`not(x)`."""
         return sql.negation(self.lower(value.value))
 
-    def text_match(self, value: plan.TextMatch) -> Node:
-        """The string operators."""
+    def text_match(self, value: plan.TextMatch, *, predicate: bool = False) -> Node:
+        """The string operators; with `predicate` false and null count the same."""
         subject = self.lower(value.subject)
-        if value.kind not in ("has", "hasprefix", "hassuffix"):
+        if all(isinstance(needle, plan.Constant) for needle in value.needles):
+            what = (value.kind, value.case_sensitive, value.needles, value.every, predicate)
+            return self._once(subject, what, lambda: self._text_match(value, subject, predicate=predicate))
+        return self._text_match(value, subject, predicate=predicate)
+
+    def _text_match(self, value: plan.TextMatch, subject: Node, *, predicate: bool) -> Node:
+        needle = value.needles[0] if value.needles else None
+        if predicate and value.kind == "contains" and not value.case_sensitive and isinstance(needle, plan.Constant):
+            return duckdb_text.contained(subject, cast("str", needle.value))
+        if value.kind not in _TERM_KINDS:
             return duckdb_text.substring(value.kind, value.case_sensitive, subject, self.lower(value.needles[0]))
         constants = [needle for needle in value.needles if isinstance(needle, plan.Constant)]
         others = [needle for needle in value.needles if not isinstance(needle, plan.Constant)]
         conditions = []
         if constants or not others:
             needles = [cast("str", needle.value) for needle in constants]
-            conditions.append(duckdb_text.terms(value.kind, value.case_sensitive, subject, needles, every=value.every))
+            found = duckdb_text.terms(
+                value.kind, value.case_sensitive, subject, needles, every=value.every, predicate=predicate
+            )
+            conditions.append(found)
         conditions.extend(
             duckdb_text.term_of(value.kind, value.case_sensitive, subject, self.lower(needle)) for needle in others
         )
@@ -247,7 +330,7 @@ class Scalars:
     def _in(self, value: plan.In) -> Node:
         if not value.items:
             return sql.boolean(False)
-        subject = duckdb_text.folded(self.lower(value.subject), value.case_sensitive)
+        subject = duckdb_text.folded(self.operand(value.subject), value.case_sensitive)
         items = [duckdb_text.folded(self.operand(item), value.case_sensitive) for item in value.items]
         return exp.In(this=sql.atom(subject), expressions=items)
 
@@ -292,6 +375,11 @@ class Scalars:
         if constant is not None and not isinstance(constant, str | uuid.UUID) and constant > 0:
             return node
         return sql.case([(sql.binary(exp.GT, size, sql.number(0)), node)])
+
+    def path_text(self, value: plan.Path) -> Node:
+        """What a path leads to as text, strings without quotes."""
+        known = self.texts.get(id(value))
+        return self._path(value, as_text=True) if known is None else self.columns[known]
 
     def path(self, value: plan.Path) -> Node:
         """Access into a dynamic value."""

@@ -29,6 +29,7 @@ STORAGE: dict[KqlType, exp.DataType] = {
     KqlType.DYNAMIC: sql.data_type(sql.VARCHAR),
 }
 
+_JSON_LIST = exp.DataType(this=exp.DType.ARRAY, expressions=[sql.data_type(sql.VARCHAR)], nested=True)
 _SAFE_KEY = re.compile(r"[^\x00-\x1f\"\\*\x7f]+")
 
 
@@ -78,7 +79,11 @@ def _real_text(node: Node) -> Node:
 
 
 def _decimal_text(node: Node) -> Node:
-    return call("rtrim", call("rtrim", sql.cast(node, sql.VARCHAR), text("0")), text("."))
+    def body(shown: Node) -> Node:
+        short = call("rtrim", call("rtrim", shown, text("0")), text("."))
+        return sql.case([(call("contains", shown, text(".")), short)], shown)
+
+    return duckdb_time.bind(sql.cast(node, sql.VARCHAR), "c", body)
 
 
 def _plain_text(node: Node) -> Node:
@@ -126,9 +131,11 @@ def _decimal_from_text(node: Node) -> Node:
 
 def _bool_from_text(node: Node) -> Node:
     def body(value: Node) -> Node:
+        # As JSON writes it, before any other way.
         word = call("lower", call("trim", value))
+        words = [(form, name) for form in (value, word) for name in ("true", "false")]
         return sql.case(
-            [(sql.equal(word, text("true")), sql.boolean(True)), (sql.equal(word, text("false")), sql.boolean(False))],
+            [(sql.equal(form, text(name)), sql.boolean(name == "true")) for form, name in words],
             sql.binary(exp.NEQ, _real_from_text(value), sql.number(0)),
         )
 
@@ -207,6 +214,11 @@ def json_list(node: Node) -> Node:
         call("from_json", node, text('["JSON"]')),
         sql.lambda_("e", sql.coalesce(sql.cast(sql.variable("e"), sql.VARCHAR), text("null"))),
     )
+
+
+def nullable_json_list(node: Node) -> Node:
+    """The same with SQL null for JSON null."""
+    return sql.cast(call("from_json", node, text('["JSON"]')), _JSON_LIST)
 
 
 def text_list(node: Node) -> Node:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from lurewire.kql import plan
+from lurewire.kql import limits, plan
+from lurewire.kql.errors import over_limit
 from lurewire.kql.types import KqlType
 
 from . import duckdb_convert, sql
 from .duckdb_select import Select, all_simple, read_by
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .duckdb import Scalars
     from .sql import Node
@@ -34,11 +36,18 @@ _WRITTEN = {
 }
 
 
+#: Numbers a column that no plan has.
+_COUNT = 1_000_000_000_000
+
+
 class Joins(ABC):
     """Lowers relations that bring several rows together, on top of what lowers single ones."""
 
     def __init__(self) -> None:
         self.shared: dict[int, tuple[str, Node]] = {}
+        #: What a partition's subquery reads of the SELECT around it.
+        self.outer: dict[int, Node] = {}
+        self._inlined = 0
         self._elements: dict[int, Select] = {}
 
     @abstractmethod
@@ -56,6 +65,21 @@ class Joins(ABC):
     @abstractmethod
     def _finish(self, select: Select, items: list[Node]) -> Node: ...
 
+    def _of_several(self, relation: plan.Relation, needed: set[int]) -> Select:
+        match relation:
+            case plan.Join():
+                return self._join(relation, needed)
+            case plan.Shared():
+                return self._shared(relation)
+            case plan.Elements():
+                return self._lower_elements(relation, needed)
+            case plan.Subtable():
+                return self._subtable(relation)
+            case plan.Partition():
+                return self._partition(relation, needed)
+            case _:
+                raise AssertionError(type(relation))
+
     # Joins
 
     def _join(self, join: plan.Join, needed: set[int]) -> Select:
@@ -68,7 +92,8 @@ class Joins(ABC):
         if join.kind in ("rightsemi", "rightanti"):
             left, right, left_keys, right_keys = right, left, right_keys, left_keys
         pairs = zip(self._keys(left, left_keys), self._keys(right, right_keys), strict=True)
-        condition = sql.both(*(sql.equal(one, other) for one, other in pairs))
+        equal = exp.NullSafeEQ if join.nulls_match else exp.EQ
+        condition = sql.both(*(sql.binary(equal, one, other) for one, other in pairs))
         side, kind = _WRITTEN[join.kind]
         joined = exp.Join(this=right.source, side=side, kind=kind, on=condition)
         columns = dict(left.columns)
@@ -195,6 +220,8 @@ class Joins(ABC):
     def _shared(self, source: plan.Shared) -> Select:
         key = id(source.relation)
         if key not in self.shared:
+            if self._reads_outer(source.relation):
+                return self._inline(source)
             select = self._relation(source.relation, set(source.columns))
             select.identity = {}
             items: list[Node] = [
@@ -205,6 +232,73 @@ class Joins(ABC):
         table = exp.Table(this=sql.identifier(name), alias=exp.TableAlias(this=sql.identifier(alias)))
         pairs = zip(source.ids, source.columns, strict=True)
         return Select(table, {number: sql.column(alias, f"v{column}") for number, column in pairs})
+
+    def _reads_outer(self, relation: plan.Relation) -> bool:
+        """Whether rows depend on the row of a SELECT around them, and so cannot be computed once for all."""
+        if not self.outer and not self._elements:
+            return False
+        seen: set[int] = set()
+        pending: list[object] = [relation]
+        while pending:
+            node = pending.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            match node:
+                case plan.Elements() if id(node) in self._elements:
+                    return True
+                case plan.Subtable(value=number) | plan.ColumnRef(id=number) if number in self.outer:
+                    return True
+            pending.extend(_parts(node))
+        return False
+
+    def _inline(self, source: plan.Shared) -> Select:
+        """The rows lowered for this use alone."""
+        self._inlined += 1
+        if self._inlined > limits.OPERATORS.value:
+            raise over_limit("the query uses the same rows too often inside a subquery")
+        select = self._wrap(self._relation(source.relation, set(source.columns)), set(source.columns))
+        select.identity, select.order = {}, []
+        pairs = zip(source.ids, source.columns, strict=True)
+        select.columns = {number: select.columns[column] for number, column in pairs}
+        return select
+
+    # Partitions
+
+    def _partition(self, partition: plan.Partition, needed: set[int]) -> Select:
+        rows = self._shared(partition.keys)
+        value = rows.columns[partition.value]
+        outer = self._wrap(Select(rows.source, {partition.value: value}, rows.where, [value]), {partition.value})
+        if partition.most is not None:
+            count = exp.Window(this=sql.call("count", exp.Star()), over="OVER")
+            outer.columns[_COUNT] = count
+            outer = self._wrap(outer, {partition.value, _COUNT})
+            message = f"partition by a column with more than {partition.most} values: hint.strategy=native takes them"
+            within = exp.LTE(this=outer.columns.pop(_COUNT), expression=sql.number(partition.most))
+            outer.where.append(sql.case([(within, sql.boolean(True))], sql.call("error", sql.text(message))))
+            outer = self._wrap(outer, {partition.value})
+        value = self.outer[partition.value] = outer.columns[partition.value]
+        wanted = [number for number in dict.fromkeys(partition.ids) if number in needed]
+        inner = self._relation(partition.inner, set(wanted))
+        inner.columns = {partition.value: value, **inner.columns}
+        del self.outer[partition.value]
+        inner.identity = {}
+        if inner.limit is None:
+            inner.order = []
+        alias = self._alias()
+        items: list[Node] = [
+            exp.Alias(this=inner.columns[number], alias=sql.identifier(f"v{number}")) for number in wanted
+        ]
+        body = self._finish(inner, items or [exp.Alias(this=sql.number(1), alias=sql.identifier("one"))])
+        table = exp.Subquery(this=body, alias=exp.TableAlias(this=sql.identifier(alias)))
+        made = {number: sql.column(alias, f"v{number}") for number in wanted}
+        depth = max(outer.depth, inner.depth)
+        return Select(outer.source, made, depth=depth, joins=[exp.Join(this=table, kind="CROSS")])
+
+    def _subtable(self, subtable: plan.Subtable) -> Select:
+        select = self._shared(subtable.source)
+        select.where.append(sql.binary(exp.NullSafeEQ, select.columns[subtable.key], self.outer[subtable.value]))
+        return select
 
     # Texts
 
@@ -231,6 +325,17 @@ class Joins(ABC):
         return select
 
 
+def _parts(node: object) -> Iterable[object]:
+    """What a node of the plan, a tuple or a mapping is made of."""
+    if isinstance(node, tuple):
+        return node
+    if isinstance(node, Mapping):
+        return node.values()
+    if isinstance(node, (plan.Scalar, *plan.RELATION_PARTS)):
+        return [getattr(node, field.name) for field in dataclasses.fields(node)]
+    return ()
+
+
 def columns_named_in(relation: plan.Relation) -> set[int]:
     """The numbers of all columns that anything in a relation reads."""
     found: set[int] = set()
@@ -252,8 +357,11 @@ def _longest(lists: Sequence[Node]) -> Node:
 
 
 def _element_list(node: Node, *, pairs: bool) -> Node:
-    """A dynamic value's elements as a list of JSON texts: one null for null, the value itself if it has no elements."""
-    kind = sql.call("json_type", node)
+    """A dynamic value's elements as a list of JSON texts: one null for null, the value itself if it has no elements.
+
+    An element that is null may be null or the text `null`. A dynamic value is compact text: its first character says what
+    it is, at a fraction of what json_type() costs.
+    """
     key = sql.variable("k")
     quoted = sql.call("replace", sql.call("replace", key, sql.text("~"), sql.text("~0")), sql.text("/"), sql.text("~1"))
     value = sql.cast(sql.call("json_extract", node, sql.concat(sql.text("/"), quoted)), sql.VARCHAR)
@@ -262,8 +370,8 @@ def _element_list(node: Node, *, pairs: bool) -> Node:
     slots = sql.call("list_transform", sql.call("json_keys", node), sql.lambda_("k", slot))
     return sql.case(
         [
-            (sql.equal(kind, sql.text("ARRAY")), duckdb_convert.json_list(node)),
-            (sql.equal(kind, sql.text("OBJECT")), slots),
+            (sql.call("starts_with", node, sql.text("[")), duckdb_convert.nullable_json_list(node)),
+            (sql.call("starts_with", node, sql.text("{")), slots),
         ],
         sql.call("list_value", node),
     )

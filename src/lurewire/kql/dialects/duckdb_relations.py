@@ -6,8 +6,9 @@ after an aggregation that is filtered or aggregated again.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from sqlglot import exp
 
@@ -15,7 +16,7 @@ from lurewire.kql import limits, plan
 from lurewire.kql.errors import over_limit
 from lurewire.kql.types import KqlType
 
-from . import duckdb_convert, duckdb_series, duckdb_windows, sql
+from . import duckdb_convert, duckdb_scan, duckdb_series, duckdb_windows, sql
 from .duckdb import Scalars, literal
 from .duckdb_joins import Joins, columns_named_in
 from .duckdb_select import Select as _Select
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
     from .sql import Node
 
+#: From so many cells on, what legs of a union do not have is not written out.
+_ABSENT_CELLS = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Windowed:
@@ -42,11 +46,16 @@ class Windowed:
 class Relations(Joins):
     """Lowers the relation of one query."""
 
+    #: Whether to write what DuckDB is fast at where there is a choice.
+    tuned: ClassVar[bool] = True
+
     def __init__(self, windowed: Windowed) -> None:
         super().__init__()
         self._windowed = windowed
         self._aliases = 0
-        self._scalars = Scalars({}, self._subquery)
+        self._apart = 1_000_000_000
+        self._columns: dict[tuple[str, str], Node] = {}
+        self._scalars = Scalars({}, self._subquery, self.outer)
         #: The stored tables that the SQL reads.
         self.scanned: dict[str, Table] = {}
 
@@ -101,13 +110,8 @@ class Relations(Joins):
             return self._range(relation)
         if isinstance(relation, plan.Union):
             return self._union(relation, needed)
-        if isinstance(relation, plan.Join):
-            return self._join(relation, needed)
-        if isinstance(relation, plan.Shared):
-            return self._shared(relation)
-        if isinstance(relation, plan.Elements):
-            return self._lower_elements(relation, needed)
-        assert isinstance(relation, plan.Values)
+        if not isinstance(relation, plan.Values):
+            return self._of_several(relation, needed)
         if not relation.ids:
             return _Select(None, {})
         alias = self._alias()
@@ -145,30 +149,45 @@ class Relations(Joins):
         return _Select(exp.Table(this=steps, alias=table), {source.id: value})
 
     def _union(self, union: plan.Union, needed: set[int]) -> _Select:
-        kept = [(position, number) for position, number in enumerate(union.ids) if number in needed]
+        """UNION ALL; columns that a leg does not have are left to the engine where there are many of them."""
+        kept = {number: kind for number, kind in zip(union.ids, union.types, strict=True) if number in needed}
+        held = [[number for number in leg.columns if number in kept] for leg in union.legs]
+        count = Counter(number for own in held for number in own)
+        by_name = len(kept) * len(held) - count.total() > _ABSENT_CELLS and len(count) == len(kept)
         legs: list[Node] = []
-        for leg in union.legs:
-            values = [leg.columns[position] for position, _ in kept]
-            select = self._relation(leg.relation, _read(values))
+        first = last = self._aliases
+        for leg, own in zip(union.legs, held, strict=True):
+            # Legs do not see each other: the same names in each let them share what they compute alike.
+            last, self._aliases = max(last, self._aliases), first
+            values = {number: leg.columns[number] for number in own}
+            if not by_name:
+                values = {number: values.get(number, _absent(kind)) for number, kind in kept.items()}
+            select = self._relation(leg.relation, _read(values.values()))
             if select.limit is not None:
-                select = self._wrap(select, _read(values))
+                select = self._wrap(select, _read(values.values()))
             select.order = []
             scalars = self._using(select)
             items: list[Node] = [
                 exp.Alias(this=scalars.lower(value), alias=sql.identifier(f"v{number}"))
-                for value, (_, number) in zip(values, kept, strict=True)
+                for number, value in values.items()
             ]
             legs.append(self._finish(select, items or [exp.Alias(this=sql.number(1), alias=sql.identifier("one"))]))
+        self._aliases = max(last, self._aliases)
         alias = self._alias()
-        rows = exp.Subquery(this=_all_of(legs), alias=exp.TableAlias(this=sql.identifier(alias)))
-        return _Select(rows, {number: sql.column(alias, f"v{number}") for _, number in kept})
+        rows = exp.Subquery(this=_all_of(legs, by_name=by_name), alias=exp.TableAlias(this=sql.identifier(alias)))
+        columns: dict[int, Node] = {number: sql.column(alias, f"v{number}") for number in kept}
+        if by_name:
+            for number, kind in kept.items():
+                if kind is KqlType.STRING and count[number] < len(held):
+                    columns[number] = sql.call("coalesce", columns[number], sql.text(""))
+        return _Select(rows, columns)
 
     def _scan(self, scan: plan.Scan, needed: set[int]) -> _Select:
         table, alias = scan.table, self._alias()
         self.scanned[table.relation] = table
         columns = {
-            number: sql.column(alias, name, quoted=True)
-            for number, name in zip(scan.ids, table.physical, strict=True)
+            number: self._stored(alias, name)
+            for number, name in (*zip(scan.ids, table.physical, strict=True), *scan.hidden)
             if number in needed
         }
         select = _Select(_table(table, alias), columns)
@@ -181,6 +200,13 @@ class Relations(Joins):
                 select.where.extend(_between_parameters(commit, "commit_after", "commit_through"))
         return select
 
+    def _stored(self, alias: str, name: str) -> Node:
+        """A column of a stored table, one node wherever it is read."""
+        known = self._columns.get((alias, name))
+        if known is None:
+            known = self._columns[alias, name] = sql.column(alias, name, quoted=True)
+        return known
+
     # Operators
 
     def _apply(self, operator: plan.Relation, select: _Select, used: set[int]) -> _Select:
@@ -191,15 +217,23 @@ class Relations(Joins):
         read = _read([operator.predicate])
         if select.limit is not None or select.group is not None or not _all_simple(select, read):
             select = self._wrap(select, used | read)
-        select.where.append(self._using(select).predicate(operator.predicate))
+        select, texts = self._with_texts(select, [operator.predicate], used | read)
+        scalars = self._using(select)
+        scalars.texts = texts
+        select.where.append(scalars.predicate(operator.predicate))
         return select
 
     def _compute(self, operator: plan.Compute, select: _Select, used: set[int]) -> _Select:
         wanted = [(number, value) for number, value in operator.columns if number in used]
         read = _read(value for _, value in wanted)
-        if not _all_simple(select, read - {v.id for _, v in wanted if isinstance(v, plan.ColumnRef)}):
+        # DuckDB cannot bind a subquery that reads an outer row beside aggregates.
+        aggregated = bool(self.outer) and select.group is not None
+        if aggregated or not _all_simple(select, read - {v.id for _, v in wanted if isinstance(v, plan.ColumnRef)}):
             select = self._wrap(select, (used - {number for number, _ in wanted}) | read)
+        values = [value for _, value in wanted]
+        select, texts = self._with_texts(select, values, (used - {number for number, _ in wanted}) | read)
         scalars = self._using(select)
+        scalars.texts = texts
         select.columns = {**select.columns, **{number: scalars.lower(value) for number, value in wanted}}
         return select
 
@@ -220,15 +254,57 @@ class Relations(Joins):
             select = self._wrap(select, read | set(keys))
             scalars = self._using(select)
             keys = {number: select.columns[number] for number in keys}
+        alone = self.tuned and bool(keys) and len(calls) == 1 and calls[0].predicate is None
+        if alone and calls[0].aggregate.name in _BEST_ROW:
+            return self._best_row(calls[0], select, keys, used)
         columns = dict(keys)
+        records: dict[int, plan.AggregateCall] = {}
         for call in calls:
             arguments = [scalars.lower(argument) for argument in call.arguments]
             predicate = None if call.predicate is None else scalars.predicate(call.predicate)
             order = [_ordered(key) for key in select.order] if call.aggregate.ordered else []
-            outputs = call.aggregate.lower["duckdb"](arguments, call, predicate, order)
-            columns.update(zip(call.outputs, outputs, strict=True))
+            outputs = self._aggregate(call, arguments, predicate, order)
+            record = _record(outputs) if self.tuned else None
+            if record is None:
+                columns.update(zip(call.outputs, outputs, strict=True))
+            else:
+                number = self._number_apart()
+                columns[number], records[number] = record, call
         group = list(keys.values())
-        return _Select(select.source, columns, select.where, group, depth=select.depth, joins=select.joins)
+        select = _Select(select.source, columns, select.where, group, depth=select.depth, joins=select.joins)
+        return self._taken_apart(select, records, used) if records else select
+
+    def _best_row(self, call: plan.AggregateCall, select: _Select, keys: dict[int, Node], used: set[int]) -> _Select:
+        """arg_max and arg_min alone: the first row of each group, which the engine finds by row numbers."""
+        arguments = [self._scalars.lower(argument) for argument in call.arguments]
+        order = _ordered((arguments[0], _BEST_ROW[call.aggregate.name], False))
+        rank = self._number_apart()
+        made = {output: node for output, node in zip(call.outputs, arguments, strict=True) if output in used}
+        ranked = duckdb_windows.over(sql.call("row_number"), list(keys.values()), [order])
+        select.columns, select.order, select.identity = {**keys, **made, rank: ranked}, [], {}
+        select = self._wrap(select, set(select.columns))
+        select.where.append(sql.equal(select.columns[rank], sql.number(1)))
+        return select
+
+    def _taken_apart(self, select: _Select, records: dict[int, plan.AggregateCall], used: set[int]) -> _Select:
+        """Records of the groups as columns, each record computed once."""
+        select = self._wrap(select, set(select.columns))
+        for number, call in records.items():
+            for position, (output, kind) in enumerate(zip(call.outputs, call.types, strict=True)):
+                if output in used:
+                    field = sql.call("struct_extract", select.columns[number], sql.text(f"f{position}"))
+                    select.columns[output] = sql.or_empty(field) if kind is KqlType.STRING else field
+        return select
+
+    def _number_apart(self) -> int:
+        """A number for a column that the plan does not have."""
+        self._apart += 1
+        return self._apart
+
+    def _aggregate(
+        self, call: plan.AggregateCall, arguments: list[Node], predicate: Node | None, order: list[Node]
+    ) -> list[Node]:
+        return call.aggregate.lower["duckdb"](arguments, call, predicate, order)
 
     def _sort(self, operator: plan.Sort, select: _Select, used: set[int]) -> _Select:
         read = _read(key.value for key in operator.keys)
@@ -270,10 +346,57 @@ class Relations(Joins):
         select.columns = {**select.columns, **made}
         return self._wrap(select, below | set(made))
 
+    def _steps(self, operator: plan.Steps, select: _Select, used: set[int]) -> _Select:
+        """Rows to structs and structs to lists, chunk by chunk; what matches is taken from the fold's list, row by row."""
+        keys = set(operator.keys)
+        shown = used.intersection(number for number, _ in operator.columns)
+        select = self._wrap(select, _needed_below(operator, used))
+        select.identity = {}
+        scalars = self._using(select)
+
+        def struct(numbers: set[int], more: dict[int, Node]) -> Node:
+            columns = {number: scalars.column(plan.ColumnRef(KqlType.LONG, number)) for number in sorted(numbers)}
+            return duckdb_scan.row({**columns, **more})
+
+        order = _ordered((select.columns[operator.ordinal], False, False))
+        grouped = [select.columns[key] for key in operator.keys]
+        select.order = []
+        select.columns[duckdb_scan.PLACE] = duckdb_scan.placed(order, grouped)
+        select = self._wrap(select, set(select.columns))
+        scalars, place = self._using(select), select.columns[duckdb_scan.PLACE]
+        select.columns[duckdb_scan.ROW] = struct(shown, {})
+        select.columns[duckdb_scan.READ] = struct(duckdb_scan.read(operator), {duckdb_scan.PLACE: place})
+        select.columns[duckdb_scan.CHUNKED] = duckdb_scan.chunked(place)
+        made = {duckdb_scan.PLACE, duckdb_scan.ROW, duckdb_scan.READ, duckdb_scan.CHUNKED}
+        select = self._wrap(select, keys | made)
+        columns = select.columns
+        select.group = [columns[number] for number in (*operator.keys, duckdb_scan.CHUNKED)]
+        columns[duckdb_scan.LIST] = duckdb_scan.listed(columns[duckdb_scan.READ], columns[duckdb_scan.PLACE])
+        columns[duckdb_scan.ROWS] = duckdb_scan.listed(columns[duckdb_scan.ROW], columns[duckdb_scan.PLACE])
+        select = self._wrap(select, keys | {duckdb_scan.CHUNKED, duckdb_scan.LIST, duckdb_scan.ROWS})
+        columns = select.columns
+        select.group = [columns[number] for number in operator.keys]
+        chunks = duckdb_scan.listed(columns[duckdb_scan.LIST], columns[duckdb_scan.CHUNKED])
+        rows = duckdb_scan.listed(columns[duckdb_scan.ROWS], columns[duckdb_scan.CHUNKED])
+        columns |= {duckdb_scan.LIST: chunks, duckdb_scan.ROWS: sql.call("flatten", rows)}
+        select = self._wrap(select, keys | {duckdb_scan.LIST, duckdb_scan.ROWS})
+        chunks = select.columns[duckdb_scan.LIST]
+        select.columns[duckdb_scan.LIST] = duckdb_scan.Fold(operator, self._scalars).fold(chunks)
+        select = self._wrap(select, keys | {duckdb_scan.LIST, duckdb_scan.ROWS})
+        found = select.columns[duckdb_scan.LIST]
+        numbers = sql.call("range", sql.number(0), sql.call("len", found))
+        select.columns |= {duckdb_scan.ROW: sql.call("unnest", found), duckdb_scan.PLACE: sql.call("unnest", numbers)}
+        select = self._wrap(select, keys | {duckdb_scan.ROW, duckdb_scan.ROWS, duckdb_scan.PLACE})
+        columns = select.columns
+        select.order = [(columns[number], False, True) for number in (*operator.keys, duckdb_scan.PLACE)]
+        result = duckdb_scan.result(operator, columns[duckdb_scan.ROWS], columns[duckdb_scan.ROW])
+        select.columns = {number: node for number, node in result.items() if number in used}
+        return select
+
     def _series(self, operator: plan.Series, select: _Select, used: set[int]) -> _Select:
         below = _needed_below(operator, used)
         select = self._wrap(select, below)
-        gap = self._aliases + 1_000_000_000
+        gap = self._number_apart()
         select.columns[gap] = duckdb_series.gap(operator, select.columns)
         select = self._wrap(select, below | {gap})
         keys = [select.columns[key] for key in operator.keys]
@@ -288,8 +411,22 @@ class Relations(Joins):
 
     # SELECT levels
 
+    def _with_texts(
+        self, select: _Select, values: Sequence[plan.Scalar], keep: set[int]
+    ) -> tuple[_Select, dict[int, int]]:
+        """The SELECT with a column for each path whose text `values` convert: a conversion reads it several times."""
+        paths = {id(path): path for value in values for path in plan.converted_paths(value)}
+        if not paths or not self.tuned:
+            return select, {}
+        scalars = self._using(select)
+        texts = {identity: self._number_apart() for identity in paths}
+        made = {texts[identity]: scalars.path_text(path) for identity, path in paths.items()}
+        select.columns = {**select.columns, **made}
+        return self._wrap(select, keep | set(texts.values())), texts
+
     def _using(self, select: _Select) -> Scalars:
         self._scalars.columns = select.columns
+        self._scalars.texts = {}
         return self._scalars
 
     def _wrap(self, select: _Select, keep: set[int]) -> _Select:
@@ -327,14 +464,18 @@ class Relations(Joins):
             parts["distinct"] = exp.Distinct(on=exp.Tuple(expressions=select.distinct_on))
         if select.where:
             parts["where"] = exp.Where(this=sql.both(*select.where))
-        if select.group:
-            parts["group"] = exp.Group(expressions=select.group)
+        if select.group is not None:
+            # Without keys there is one row, even where none of its aggregates is asked for.
+            parts["group"] = exp.Group(expressions=select.group or [exp.Tuple(expressions=[])])
         if select.order:
             parts["order"] = exp.Order(expressions=[_ordered(key) for key in select.order])
         if select.limit is not None:
             parts["limit"] = exp.Limit(expression=sql.number(select.limit))
         return exp.Select(**parts)
 
+
+#: Aggregates that give the row with the greatest or least value of their group, and whether it is the greatest.
+_BEST_ROW = {"arg_max": True, "arg_min": False}
 
 #: The method that lowers each kind of operator.
 _APPLIED: dict[type[plan.Relation], str] = {
@@ -348,6 +489,7 @@ _APPLIED: dict[type[plan.Relation], str] = {
     plan.ParseText: "_parse_text",
     plan.Number: "_number",
     plan.Window: "_window",
+    plan.Steps: "_steps",
     plan.Series: "_series",
 }
 
@@ -362,6 +504,9 @@ def _needed_below(relation: plan.Relation, needed: set[int]) -> set[int]:
             return (needed - made) | _read(value for number, value in columns if number in needed)
         case plan.Sort(keys=keys):
             return needed | _read(key.value for key in keys)
+        case plan.Steps(ordinal=ordinal, keys=keys, columns=columns):
+            shown = needed.intersection(number for number, _ in columns)
+            return duckdb_scan.read(relation) | shown | {ordinal, *keys}
         case plan.Expand() | plan.Apply() | plan.ParseText() | plan.Series():
             return _needed_below_elements(relation, needed)
         case plan.Number(id=number):
@@ -406,12 +551,26 @@ def _window_values(value: plan.WindowCall) -> list[plan.Scalar]:
     return [part for part in (value.value, value.group, value.default, value.span) if part is not None]
 
 
-def _all_of(legs: Sequence[Node]) -> Node:
+def _absent(kind: KqlType) -> plan.Scalar:
+    return plan.Constant(kind, "" if kind is KqlType.STRING else None)
+
+
+def _all_of(legs: Sequence[Node], *, by_name: bool = False) -> Node:
     """UNION ALL of SELECTs, as a balanced tree: the printer goes down to its leaves."""
     if len(legs) == 1:
         return legs[0]
     middle = len(legs) // 2
-    return exp.Union(this=_all_of(legs[:middle]), expression=_all_of(legs[middle:]), distinct=False)
+    left, right = (_all_of(part, by_name=by_name) for part in (legs[:middle], legs[middle:]))
+    return exp.Union(this=left, expression=right, distinct=False, by_name=by_name)
+
+
+def _record(outputs: Sequence[Node]) -> Node | None:
+    """The record that several results of one aggregate are fields of."""
+    first = outputs[0]
+    if len(outputs) == 1 or not isinstance(first, exp.Anonymous) or first.this != "struct_extract":
+        return None
+    record: Node = first.expressions[0]
+    return record
 
 
 def _live(operator: plan.Summarize, used: set[int]) -> list[plan.AggregateCall]:

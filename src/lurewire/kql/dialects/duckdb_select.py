@@ -44,8 +44,9 @@ def read_by(values: Iterable[plan.Scalar]) -> set[int]:
 
 
 def all_simple(select: Select, ids: Iterable[int]) -> bool:
-    """Whether columns cost nothing to name again."""
-    return all(isinstance(select.columns[number], _SIMPLE) or is_constant(select.columns[number]) for number in ids)
+    """Whether columns cost nothing to name again; those of an outer SELECT never do."""
+    known = (select.columns[number] for number in ids if number in select.columns)
+    return all(isinstance(node, _SIMPLE) or is_constant(node) for node in known)
 
 
 def is_constant(node: Node) -> bool:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from .sql import Node
 
 
+_TOO_MANY = f"make-series: a series has more than {LIST_ELEMENTS.value} values"
+_NO_STEP = "make-series: the step must be above zero"
+
+
 def _ascending(node: Node) -> Node:
     return exp.Ordered(this=node, desc=False, nulls_first=False)
 
@@ -30,7 +34,11 @@ def gap(series: plan.Series, columns: Mapping[int, Node]) -> Node:
     keys = [columns[key] for key in series.keys]
     before = over(sql.call("lag", slot), keys, [_ascending(slot)])
     first = sql.number(-1) if series.fixed else sql.subtract(slot, sql.number(1))
-    return sql.subtract(sql.subtract(slot, sql.coalesce(before, first)), sql.number(1))
+    missing = sql.subtract(sql.subtract(slot, sql.coalesce(before, first)), sql.number(1))
+    # Held against the first slot, not the one before: the gaps of a group together stay below the limit.
+    place = slot if series.fixed else sql.subtract(slot, over(sql.call("min", slot), keys, []))
+    too_many = sql.binary(exp.GTE, place, sql.number(LIST_ELEMENTS.value))
+    return sql.case([(too_many, sql.call("error", sql.text(_TOO_MANY)))], missing)
 
 
 def last_slot(series: plan.Series, columns: Mapping[int, Node]) -> Node:
@@ -39,12 +47,26 @@ def last_slot(series: plan.Series, columns: Mapping[int, Node]) -> Node:
 
 
 def arrays(series: plan.Series, scalars: Scalars, missing: Node, used: set[int]) -> dict[int, Node]:
-    """The arrays of a group: the values that are used, and the axis."""
+    """The arrays of a group: the values that are used, and the axis; empty where a bound or the step is null.
+
+    More values than Microsoft's limit are an error of the engine
+    (https://learn.microsoft.com/kusto/query/make-series-operator).
+    """
     slot = scalars.columns[series.slot]
     last = last_slot(series, scalars.columns)
-    first: Node = sql.number(0) if series.fixed else sql.call("min", slot)
+    first: Node = sql.number(0) if series.fixed else sql.coalesce(sql.call("min", slot), sql.number(0))
     end = sql.add(last, sql.number(1)) if series.end is None else scalars.lower(series.end)
-    end = sql.call("least", end, sql.add(first, sql.number(LIST_ELEMENTS.value)))
+    step = scalars.lower(series.step)
+    end = sql.case(
+        [
+            (sql.binary(exp.LTE, step, sql.number(0)), sql.call("error", sql.text(_NO_STEP))),
+            (
+                sql.binary(exp.GT, sql.subtract(end, first), sql.number(LIST_ELEMENTS.value)),
+                sql.call("error", sql.text(_TOO_MANY)),
+            ),
+        ],
+        sql.coalesce(end, first),
+    )
     made: dict[int, Node] = {}
     for value in series.values:
         if value.id not in used:
@@ -61,7 +83,7 @@ def arrays(series: plan.Series, scalars: Scalars, missing: Node, used: set[int])
         made[value.id] = duckdb_convert.json_array(sql.call("list_concat", sql.coalesce(elements, empty), tail))
     if series.axis in used:
         kind = series.origin.type
-        place = sql.multiply(sql.variable("i"), scalars.lower(series.step))
+        place = sql.multiply(sql.variable("i"), step)
         written = duckdb_convert.json_of(sql.add(scalars.lower(series.origin), place), kind)
         places = sql.call("range", first, end)
         made[series.axis] = duckdb_convert.json_array(sql.call("list_transform", places, sql.lambda_("i", written)))

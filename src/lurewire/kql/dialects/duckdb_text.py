@@ -6,6 +6,8 @@ is part of the pattern, never a flag.
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -19,10 +21,14 @@ if TYPE_CHECKING:
 _TERM = r"[\p{L}\p{N}]"
 _EDGE_BEFORE = r"(?:^|[^\p{L}\p{N}])"
 _EDGE_AFTER = r"(?:$|[^\p{L}\p{N}])"
+_FOLDED_ALIKE = re.compile(r"[\x00-HJ-hj-\x7f]+", re.ASCII)
+#: Shorter needles are in most texts anyway.
+_SHORTEST_LOOKED_FOR = 3
 #: Which ends of the needle must fall on an end of a term.
 _EDGES = {"has": (True, True), "hasprefix": (True, False), "hassuffix": (False, True)}
 
 
+@lru_cache(maxsize=1024)
 def quote_regex(needle: str) -> str:
     """The needle as an RE2 pattern that matches it and nothing else."""
     quoted = []
@@ -40,26 +46,59 @@ def _is_term(character: str) -> bool:
     return character.isalnum() or character.isnumeric()
 
 
-def term_pattern(kind: str, needle: str) -> str:
-    """The pattern of one literal needle; an end that is no letter or digit needs no boundary."""
+def _edges(kind: str, needle: str) -> tuple[str, str]:
+    """The boundaries of a literal needle; an end that is no letter or digit needs none."""
     before, after = _EDGES[kind]
     return (
-        (_EDGE_BEFORE if before and needle and _is_term(needle[0]) else "")
-        + quote_regex(needle)
-        + (_EDGE_AFTER if after and needle and _is_term(needle[-1]) else "")
+        _EDGE_BEFORE if before and needle and _is_term(needle[0]) else "",
+        _EDGE_AFTER if after and needle and _is_term(needle[-1]) else "",
     )
 
 
-def terms(kind: str, case_sensitive: bool, subject: Node, needles: Sequence[str], *, every: bool) -> Node:
-    """Literal needles: one pattern for any of them, or a condition for each when all must be there."""
-    prefix = "(?s)" if case_sensitive else "(?is)"
-    patterns = [term_pattern(kind, needle) for needle in needles]
-    if not patterns:
+def term_pattern(kind: str, *needles: str, case_sensitive: bool = True) -> str:
+    """One pattern for any of the needles; case counts in them alone. Each boundary is written once: RE2 slows down hundreds of times otherwise."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for needle in needles:
+        grouped.setdefault(_edges(kind, needle), []).append(quote_regex(needle))
+    opening = "(?:" if case_sensitive else "(?i:"
+    return "|".join(f"{before}{opening}{'|'.join(quoted)}){after}" for (before, after), quoted in grouped.items())
+
+
+def terms(
+    kind: str, case_sensitive: bool, subject: Node, needles: Sequence[str], *, every: bool, predicate: bool
+) -> Node:
+    """Literal needles: one pattern for any of them, or a condition for each when all must be there.
+
+    With `predicate` false and null count the same.
+    """
+    if not needles:
         return sql.boolean(every)
-    if every:
-        return sql.both(*(call("regexp_matches", subject, text(prefix + pattern)) for pattern in patterns))
-    joined = patterns[0] if len(patterns) == 1 else "|".join(patterns)
-    return call("regexp_matches", subject, text(prefix + joined))
+    if every or len(needles) == 1:
+        first, *others = sorted(needles, key=len, reverse=True)
+        rest = [_exact(kind, case_sensitive, subject, needle) for needle in others]
+        return sql.both(_term(kind, case_sensitive, subject, first, predicate), *rest)
+    return _exact(kind, case_sensitive, subject, *needles)
+
+
+def _exact(kind: str, case_sensitive: bool, subject: Node, *needles: str) -> Node:
+    pattern = term_pattern(kind, *needles, case_sensitive=case_sensitive)
+    return call("regexp_matches", subject, text("(?s)" + pattern))
+
+
+def _term(kind: str, case_sensitive: bool, subject: Node, needle: str, predicate: bool) -> Node:
+    """One literal needle.
+
+    A pattern that begins with a boundary is tried at every character. One that begins with a letter is skipped to (RE2
+    looks for its first letters), so the needle alone is looked for first; what has it not cannot have it as a term.
+    """
+    exact = _exact(kind, case_sensitive, subject, needle)
+    if not _edges(kind, needle)[0] or not isinstance(subject, exp.Column) or len(needle) < _SHORTEST_LOOKED_FOR:
+        return exact
+    if case_sensitive:
+        found = call("contains", subject, text(needle))
+    else:
+        found = call("regexp_matches", subject, text("(?is)" + quote_regex(needle)))
+    return sql.both(found, exact) if predicate else sql.case([(found, exact)], sql.boolean(False))
 
 
 def term_of(kind: str, case_sensitive: bool, subject: Node, needle: Node) -> Node:
@@ -84,6 +123,19 @@ def terms_in_list(subject: Node, needles: Node, *, every: bool) -> Node:
     matches = call("len", call("list_filter", needles, sql.lambda_("n", condition)))
     comparison = exp.EQ if every else exp.GT
     return sql.coalesce(sql.binary(comparison, matches, sql.number(0)), sql.boolean(False))
+
+
+def contained(subject: Node, needle: str) -> Node:
+    """`contains` with a literal needle where only truth counts.
+
+    To lower a whole text costs more than to look through it, so a piece of the needle is looked for first. RE2 folds every
+    letter that lower() makes an ASCII one of, but for the dotted capital I, so a piece has no i.
+    """
+    exact = substring("contains", False, subject, text(needle))
+    piece = max(_FOLDED_ALIKE.findall(needle), key=len, default="")
+    if not isinstance(subject, exp.Column) or len(piece) < _SHORTEST_LOOKED_FOR:
+        return exact
+    return sql.both(call("regexp_matches", subject, text("(?is)" + quote_regex(piece))), exact)
 
 
 def folded(node: Node, case_sensitive: bool) -> Node:

@@ -42,6 +42,9 @@ def lower(call: plan.WindowCall, scalars: Scalars, order: Node) -> Node:
         case "sum" | "maximum":
             assert value is not None
             node = over(sql.call("sum" if call.kind == "sum" else "max", value), groups, [order])
+        case "total":
+            assert value is not None
+            node = over(sql.call("sum", value), groups, [])
         case _:
             assert value is not None
             assert call.span is not None

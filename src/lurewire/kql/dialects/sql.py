@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Node = exp.Expression
 
@@ -68,6 +68,11 @@ def data_type(kind: exp.DType, *sizes: int) -> exp.DataType:
 def decimal_type() -> exp.DataType:
     """DECIMAL(34,17): how decimal is kept."""
     return data_type(exp.DType.DECIMAL, 34, 17)
+
+
+def whole_decimal_type() -> exp.DataType:
+    """DECIMAL(38,0): decimals without a fraction that need more digits before the point."""
+    return data_type(exp.DType.DECIMAL, 38, 0)
 
 
 def cast(node: Node, kind: exp.DType | exp.DataType) -> Node:
@@ -185,6 +190,13 @@ def mod_positive(value: Node, size: Node) -> Node:
     divisor = null_if_zero(size)
     magnitude = divisor if isinstance(divisor, exp.Literal) else call("abs", divisor)
     return modulo(add(modulo(value, divisor), magnitude), magnitude)
+
+
+def struct(fields: Mapping[str, Node]) -> Node:
+    """A struct of named fields."""
+    return exp.Struct(
+        expressions=[exp.PropertyEQ(this=identifier(name), expression=value) for name, value in fields.items()]
+    )
 
 
 def lambda_(name: str, body: Node) -> Node:

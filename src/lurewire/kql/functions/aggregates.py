@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -110,9 +111,15 @@ def _make_list(
     arguments: Sequence[Node], call: plan.AggregateCall, condition: Node | None, order: Sequence[Node]
 ) -> list[Node]:
     value, kind = arguments[0], call.arguments[0].type
-    written = duckdb_convert.json_of(value, kind)
     present = _present(value, condition) if plan.may_be_null(call.arguments[0]) else condition
-    return _array(_over("list", written, present, order=order), call)
+    if kind is not KqlType.DYNAMIC:
+        return _array(_over("list", duckdb_convert.json_of(value, kind), present, order=order), call)
+    return _array(sql.call("flatten", _over("list", _elements(value), present, order=order)), call)
+
+
+def _elements(value: Node) -> Node:
+    """The elements of an array, or the one value that is none: lists and sets are made of these."""
+    return sql.coalesce(duckdb_convert.json_list(value), sql.call("list_value", value))
 
 
 def _make_list_with_nulls(
@@ -130,9 +137,7 @@ def _make_set(
     present = _present(value, condition) if plan.may_be_null(call.arguments[0]) else condition
     if kind is not KqlType.DYNAMIC:
         return _array(_over("list", duckdb_convert.json_of(value, kind), present, distinct=True), call)
-    # The elements of arrays are what the set is made of.
-    elements = sql.coalesce(duckdb_convert.json_list(value), sql.call("list_value", value))
-    flat = sql.call("list_distinct", sql.call("flatten", _over("list", elements, present)))
+    flat = sql.call("list_distinct", sql.call("flatten", _over("list", _elements(value), present)))
     return _array(flat, call)
 
 
@@ -450,6 +455,7 @@ _HLL = Aggregate(
 
 AGGREGATES = (
     _COUNT,
+    replace(_COUNT, name="cnt", prefix="cnt", page="count-aggregation-function"),
     Aggregate("countif", (), KqlType.LONG, _duckdb(_count), "countif", conditional=True),
     _DCOUNT,
     _pair(_DCOUNT, "dcountif", prefix="dcountif"),
@@ -470,6 +476,7 @@ AGGREGATES = (
     _pair(_SET, "make_set_if"),
     _BAG,
     _pair(_BAG, "make_bag_if"),
+    replace(_BAG, name="make_dictionary", prefix="dictionary", page="make-bag-aggregation-function"),
     _ANY,
     Aggregate(
         "any",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lurewire.kql import plan, tree
 from lurewire.kql.errors import semantic
+from lurewire.kql.limits import LIST_ELEMENTS
 from lurewire.kql.naming import result_name
 from lurewire.kql.scope import ERROR
 from lurewire.kql.types import KqlType
@@ -304,6 +305,20 @@ def _bind_pack_columns(binder: ExpressionBinder, node: tree.Call, row: Function)
 
 _ARRAY = dynamic("array")
 
+
+def _repeat(value: Any, count: int) -> list[Any] | None:
+    if count > LIST_ELEMENTS.value:
+        raise ValueError(f"repeat(): more than {LIST_ELEMENTS.value} elements")
+    return None if count < 0 else [value] * count
+
+
+def _set_equals(first: Any, second: Any) -> bool | None:
+    if not isinstance(first, list) or not isinstance(second, list):
+        return None
+    one, other = ({dumps(item) for item in items} for items in (first, second))
+    return one == other
+
+
 FUNCTIONS = (
     scripted("array_shift_left", _shift, (_ARRAY, whole("count"), anything("default")), _DYNAMIC, optional=1),
     scripted(
@@ -340,6 +355,8 @@ FUNCTIONS = (
         page="bag-pack-columns-function",
     ),
     scripted("treepath", _tree_path, (dynamic("value"),), _DYNAMIC),
+    scripted("repeat", _repeat, (anything("value"), whole("count")), KqlType.DYNAMIC),
+    scripted("set_equals", _set_equals, (dynamic("set1"), dynamic("set2")), KqlType.BOOL, page="scalar-functions"),
     scripted("jaccard_index", _jaccard, (dynamic("set1"), dynamic("set2")), KqlType.REAL),
     scripted("dynamic_to_json", _ordered_text, (dynamic("value"),), KqlType.STRING),
 )

@@ -59,7 +59,7 @@ def scripted(
     if variadic:
         kinds = (*kinds[:-1], KqlType.DYNAMIC)
     required = 0 if options.get("never_null") else len(params) - int(options.get("optional", 0))
-    udf = Udf(name, kinds, result, body, required)
+    udf = Udf(name, kinds, result, body, required, geo=bool(options.pop("geo", False)))
 
     def lower(arguments: Sequence[Node], call: plan.Call) -> Node:
         shown = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lurewire.kql import plan, tree
-from lurewire.kql.conversions import common_type, to, widest
+from lurewire.kql.conversions import branch_type, common_type, to, widest
 from lurewire.kql.dialects import sql
 from lurewire.kql.errors import semantic
 from lurewire.kql.scope import ERROR
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def _bind_iff(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:
     condition, then, otherwise = binder.arguments(node, row)
-    return _conditional([(condition, then)], otherwise, node)
+    return _conditional([(condition, then)], otherwise)
 
 
 def _bind_case(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:
@@ -35,26 +35,37 @@ def _bind_case(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan
         (binder.boolean(node.arguments[position], "case(): a predicate"), binder.bind(node.arguments[position + 1]))
         for position in range(0, count - 1, 2)
     ]
-    return _conditional(branches, binder.bind(node.arguments[-1]), node)
+    return _conditional(branches, binder.bind(node.arguments[-1]))
 
 
-def _conditional(
-    branches: Sequence[tuple[plan.Scalar, plan.Scalar]], otherwise: plan.Scalar, node: tree.Call
-) -> plan.Scalar:
+def _conditional(branches: Sequence[tuple[plan.Scalar, plan.Scalar]], otherwise: plan.Scalar) -> plan.Scalar:
     values = [*(value for _, value in branches), otherwise]
     if ERROR in values or any(condition is ERROR for condition, _ in branches):
         return ERROR
-    kind = common_type([value.type for value in values], node.at, f"{node.name}()")
+    kind = branch_type([value.type for value in values])
     return plan.Conditional(
         kind, tuple((condition, to(value, kind)) for condition, value in branches), to(otherwise, kind)
     )
+
+
+#: https://learn.microsoft.com/kusto/query/coalesce-function
+_MOST_COALESCED = 64
 
 
 def _bind_coalesce(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:
     values = binder.arguments(node, row)
     if ERROR in values:
         return ERROR
-    kind = common_type([value.type for value in values], node.at, "coalesce()")
+    if len(values) > _MOST_COALESCED:
+        raise semantic(f"coalesce(): expects 2 to {_MOST_COALESCED} arguments, not {len(values)}", node.at)
+    kinds = [value.type for value in values]
+    if KqlType.DYNAMIC in kinds:
+        # As Microsoft's analyser has it: one dynamic argument asks it of all.
+        for argument, kind in zip(node.arguments, kinds, strict=True):
+            if kind is not KqlType.DYNAMIC:
+                message = f"coalesce(): The expression must have the type dynamic, like another argument, not {kind}"
+                raise semantic(message, argument.at, hint="todynamic() or tostring() makes them one type")
+    kind = common_type(kinds, node.at, "coalesce()")
     return plan.Call(kind, row, tuple(to(value, kind) for value in values))
 
 
@@ -103,7 +114,7 @@ FUNCTIONS = (
         same_as(0),
         duckdb(_coalesce),
         variadic=True,
-        least=1,
+        least=2,
         makes_null=False,
         bind=_bind_coalesce,
     ),

@@ -117,4 +117,6 @@ FUNCTIONS = (
         KqlType.BOOL,
         duckdb(lambda arguments, _: sql.call("regexp_full_match", arguments[0], sql.text(r"(?s)[\x00-\x7f]*"))),
     ),
+    # Texts are kept as UTF-8 only.
+    Function("isutf8", (text("value"),), KqlType.BOOL, duckdb(lambda _, __: sql.boolean(True)), never_null=True),
 )

@@ -13,10 +13,10 @@ from lurewire.kql.conversions import arithmetic
 from lurewire.kql.dialects import duckdb_time, sql
 from lurewire.kql.errors import semantic
 from lurewire.kql.scope import ERROR
-from lurewire.kql.types import KqlType
+from lurewire.kql.types import INTEGERS, KqlType
 
 from .common import duckdb, literal_argument, scripted
-from .registry import Function, moment, real, span, text, whole
+from .registry import Function, moment, number, real, span, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -426,6 +426,39 @@ def _moved(value: int, name: str, *, to_local: bool) -> int | None:
     return moved * ticks.PER_MICROSECOND + rest if 0 <= moved <= ticks.MAX_DATETIME // ticks.PER_MICROSECOND else None
 
 
+#: Nanoseconds, a hundredth of a tick, in one unit of Unix time.
+_UNIX_UNITS = {"seconds": 1_000_000_000, "milliseconds": 1_000_000, "microseconds": 1_000, "nanoseconds": 1}
+
+
+def _from_unix(size: int) -> Callable[[Sequence[Node], plan.Call], Node]:
+    """A number of units of `size` nanoseconds since 1970 as a datetime; null out of the years 1 to 9999."""
+    low, high = -ticks.UNIX_EPOCH * 100 // size, (ticks.MAX_DATETIME - ticks.UNIX_EPOCH) * 100 // size
+
+    def scaled(units: Node) -> Node:
+        """Ticks of whole units."""
+        if size >= 100:
+            return sql.multiply(units, sql.number(size // 100))
+        return sql.whole_divide(units, sql.number(100 // size))
+
+    def lower(arguments: Sequence[Node], call: plan.Call) -> Node:
+        is_whole = call.arguments[0].type in INTEGERS
+
+        def moment_of(value: Node) -> Node:
+            units = value if is_whole else sql.cast(sql.call("trunc", value), sql.BIGINT)
+            since = scaled(units)
+            if not is_whole and size >= 100:
+                # The part of a unit by itself: the whole number of ticks has more digits than a real.
+                part = sql.multiply(sql.subtract(value, sql.call("trunc", value)), sql.number(size // 100))
+                since = sql.add(since, sql.cast(sql.call("round", part), sql.BIGINT))
+            known = exp.Between(this=value, low=sql.number(low), high=sql.number(high))
+            return sql.case([(known, sql.add(since, sql.number(ticks.UNIX_EPOCH)))])
+
+        given = arguments[0] if is_whole else sql.cast(arguments[0], sql.DOUBLE)
+        return duckdb_time.bind(given, "u", moment_of)
+
+    return lower
+
+
 FUNCTIONS = (
     scripted(
         "make_datetime",
@@ -504,15 +537,12 @@ FUNCTIONS = (
     ),
     *(
         Function(
-            f"unixtime_{unit}s_todatetime",
-            (whole("value"),),
+            f"unixtime_{unit}_todatetime",
+            (number("value"),),
             KqlType.DATETIME,
-            duckdb(
-                lambda arguments, _, size=size: sql.add(  # type: ignore[misc]
-                    sql.multiply(arguments[0], sql.number(size)), sql.number(ticks.UNIX_EPOCH)
-                )
-            ),
+            duckdb(_from_unix(size)),
+            makes_null=True,
         )
-        for unit, size in (("second", ticks.PER_SECOND), ("millisecond", ticks.PER_MILLISECOND), ("microsecond", 10))
+        for unit, size in _UNIX_UNITS.items()
     ),
 )

@@ -88,7 +88,7 @@ def _percent_rank(digest: Json, value: float) -> float | None:
     return 100.0 * sum(weight for item, weight in pairs if item <= value) / total if pairs else None
 
 
-def _members(sketch: Json) -> list[str]:
+def members_of(sketch: Json) -> list[str]:
     """The distinct values of an hll, each as its JSON text."""
     if not isinstance(sketch, list) or len(sketch) != 2 or sketch[0] != _HLL:
         return []
@@ -96,7 +96,7 @@ def _members(sketch: Json) -> list[str]:
 
 
 def _union(sketches: list[Json]) -> Json:
-    members = dict.fromkeys(member for sketch in sketches for member in _members(sketch))
+    members = dict.fromkeys(member for sketch in sketches for member in members_of(sketch))
     return [_HLL, [json.loads(member) for member in members]] if members else None
 
 
@@ -181,5 +181,5 @@ FUNCTIONS = (
     scripted("percentrank_tdigest", _percent_rank, (dynamic("tdigest"), real("value")), _REAL),
     scripted("merge_tdigest", _merged, (dynamic("tdigest"),), _DYNAMIC, variadic=True, aliases=("tdigest_merge",)),
     scripted("hll_merge", _union, (dynamic("hll"),), _DYNAMIC, variadic=True),
-    scripted("dcount_hll", lambda sketch: len(_members(sketch)), (dynamic("hll"),), _LONG),
+    scripted("dcount_hll", lambda sketch: len(members_of(sketch)), (dynamic("hll"),), _LONG),
 )

@@ -304,6 +304,7 @@ FUNCTIONS = (
         lambda source: {"Query Parameters": _query(source)},
         (text("query"),),
         _DYNAMIC,
+        aliases=("parseurlquery",),
         page="parse-url-query-function",
     ),
     scripted("parse_path", _parse_path, (text("path"),), _DYNAMIC),
@@ -351,7 +352,11 @@ FUNCTIONS = (
         page="zlib-base64-decompress-function",
     ),
     scripted(
-        "unicode_codepoints_from_string", lambda source: [ord(item) for item in source], (text("source"),), _DYNAMIC
+        "unicode_codepoints_from_string",
+        lambda source: [ord(item) for item in source],
+        (text("source"),),
+        _DYNAMIC,
+        aliases=("to_utf8",),
     ),
     scripted(
         "unicode_codepoints_to_string",

@@ -93,7 +93,7 @@ def ordered(name: str) -> Param:
     return Param(name, ORDERED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Function:
     """A scalar function.
 
@@ -114,6 +114,8 @@ class Function:
     makes_null: bool = False
     deterministic: bool = True
     naming: NameRule = "default"
+    #: What the column of an unnamed call is called with the rule `only`, if not like the function.
+    label: str | None = None
     bind: Callable[[ExpressionBinder, tree.Call, Function], plan.Scalar] | None = None
     page: str | None = None
     least: int | None = None
@@ -124,10 +126,11 @@ class Function:
     @property
     def documentation(self) -> str:
         """The page of Microsoft's reference."""
-        return f"{DOCUMENTATION}{self.page or self.name.replace('_', '-') + '-function'}"
+        page = self.page or self.name.replace("_", "-") + "-function"
+        return page if page.startswith("https:") else DOCUMENTATION + page
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Aggregate:
     """An aggregate function.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from typing import TYPE_CHECKING, Any
 
 from lurewire.kql.naming import result_name
@@ -94,11 +95,20 @@ def _numbers(series: Json) -> list[float] | None:
     return series
 
 
-def _dot(first: Json, second: Json) -> float | None:
-    pairs = _pairs(first, second)
-    if pairs is None or not all(is_number(left) and is_number(right) for left, right in pairs):
+def _numeric_pairs(first: Json, second: Json) -> tuple[list[float], list[float]] | None:
+    """The places where both are numbers, to the end of the shorter array; a scalar stands for every place."""
+    left, right = isinstance(first, list), isinstance(second, list)
+    if not left and not right:
         return None
-    return float(sum(left * right for left, right in pairs))
+    size = min(len(series) for series, is_array in ((first, left), (second, right)) if is_array)
+    pairs = zip(first if left else [first] * size, second if right else [second] * size, strict=False)
+    kept = [(float(one), float(two)) for one, two in pairs if is_number(one) and is_number(two)]
+    return ([one for one, _ in kept], [two for _, two in kept]) if kept else None
+
+
+def _dot(first: Json, second: Json) -> float | None:
+    pairs = _numeric_pairs(first, second)
+    return None if pairs is None else math.fsum(map(operator.mul, *pairs))
 
 
 def _product(series: Json) -> float | None:
@@ -107,15 +117,17 @@ def _product(series: Json) -> float | None:
 
 
 def _magnitude(series: Json) -> float | None:
-    numbers = _numbers(series)
-    return None if numbers is None else math.sqrt(math.fsum(item * item for item in numbers))
+    square = _dot(series, series)
+    return None if square is None else math.sqrt(square)
 
 
 def _cosine(first: Json, second: Json, one: float | None, two: float | None) -> float | None:
-    product = _dot(first, second)
-    left = _magnitude(first) if one is None else one
-    right = _magnitude(second) if two is None else two
-    return None if product is None or left is None or right is None else _divide(product, left * right)
+    pairs = _numeric_pairs(first, second)
+    if pairs is None:
+        return None
+    left = math.sqrt(math.fsum(value * value for value in pairs[0])) if one is None else one
+    right = math.sqrt(math.fsum(value * value for value in pairs[1])) if two is None else two
+    return _divide(math.fsum(map(operator.mul, *pairs)), left * right)
 
 
 def _pearson(first: Json, second: Json) -> float | None:
@@ -277,42 +289,6 @@ def _fit_line_bag(series: Json) -> Json:
     return None if found is None else dict(zip((name for name, _ in _LINE), found, strict=True))
 
 
-# Filters
-
-
-def _fir(series: Json, weights: Json, normalize: bool | None, center: bool | None) -> Json:
-    numbers, filter_ = _numbers(series), _numbers(weights)
-    if numbers is None or not filter_ or (normalize and any(weight < 0 for weight in filter_)):
-        return None
-    total = sum(abs(weight) for weight in filter_)
-    if normalize is not False and math.fsum(filter_) and not any(weight < 0 for weight in filter_):
-        filter_ = [weight / total for weight in filter_]
-    shift = len(filter_) // 2 if center else 0
-    size = len(numbers)
-    return [
-        float(
-            sum(
-                weight * numbers[place - lag + shift]
-                for lag, weight in enumerate(filter_)
-                if 0 <= place - lag + shift < size
-            )
-        )
-        for place in range(size)
-    ]
-
-
-def _iir(series: Json, numerators: Json, denominators: Json) -> Json:
-    numbers, forward, back = _numbers(series), _numbers(numerators), _numbers(denominators)
-    if numbers is None or not forward or not back or back[0] == 0:
-        return None
-    result: list[float] = []
-    for place in range(len(numbers)):
-        value = sum(weight * numbers[place - lag] for lag, weight in enumerate(forward) if place >= lag)
-        value -= sum(weight * result[place - lag] for lag, weight in enumerate(back) if lag and place >= lag)
-        result.append(value / back[0])
-    return result
-
-
 _ARRAY = dynamic("series")
 _FLAG = flag("ignore_nonfinite")
 _OPERAND = anything("series")
@@ -363,16 +339,24 @@ FUNCTIONS = (
     scripted("series_cosine_similarity", _cosine, (_ARRAY, _ARRAY, _NUMBER, _NUMBER), _REAL, optional=2),
     scripted("series_pearson_correlation", _pearson, (_ARRAY, _ARRAY), _REAL),
     scripted(
-        "series_fill_const", _fill_const, (_ARRAY, anything("constant"), anything("missing")), _DYNAMIC, optional=1
+        "series_fill_const",
+        _fill_const,
+        (_ARRAY, anything("constant"), anything("missing")),
+        _DYNAMIC,
+        optional=1,
+        naming="first",
     ),
-    scripted("series_fill_forward", _fill_forward, (_ARRAY, anything("missing")), _DYNAMIC, optional=1),
-    scripted("series_fill_backward", _fill_backward, (_ARRAY, anything("missing")), _DYNAMIC, optional=1),
+    scripted("series_fill_forward", _fill_forward, (_ARRAY, anything("missing")), _DYNAMIC, optional=1, naming="first"),
+    scripted(
+        "series_fill_backward", _fill_backward, (_ARRAY, anything("missing")), _DYNAMIC, optional=1, naming="first"
+    ),
     scripted(
         "series_fill_linear",
         _fill_linear,
         (_ARRAY, anything("missing"), flag("fill_edges"), anything("constant")),
         _DYNAMIC,
         optional=3,
+        naming="first",
     ),
     scripted(
         "series_stats",
@@ -385,12 +369,4 @@ FUNCTIONS = (
     scripted("series_stats_dynamic", _statistics_bag, (_ARRAY, _FLAG), _DYNAMIC, optional=1),
     scripted("series_fit_line", _fit_line, (_ARRAY,), _DYNAMIC, columns=_columns("series_fit_line", _LINE)),
     scripted("series_fit_line_dynamic", _fit_line_bag, (_ARRAY,), _DYNAMIC),
-    scripted(
-        "series_fir",
-        _fir,
-        (_ARRAY, dynamic("filter"), flag("normalize"), flag("center")),
-        _DYNAMIC,
-        optional=2,
-    ),
-    scripted("series_iir", _iir, (_ARRAY, dynamic("numerators"), dynamic("denominators")), _DYNAMIC),
 )

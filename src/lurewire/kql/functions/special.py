@@ -12,7 +12,7 @@ from lurewire.kql.conversions import arithmetic, comparable, to, widest
 from lurewire.kql.dialects import sql
 from lurewire.kql.errors import semantic
 from lurewire.kql.scope import ERROR
-from lurewire.kql.types import KqlType
+from lurewire.kql.types import NUMBERS, KqlType
 
 from .common import duckdb, scripted
 from .hashing import xxhash64
@@ -197,20 +197,26 @@ def _convert_temperature(value: float, source: str, target: str) -> float | None
 
 
 def _bind_bin_at(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:
-    """bin_at(value, size, point) is bin(value - point, size) + point."""
     values = binder.arguments(node, row)
     if ERROR in values:
         return ERROR
     value, size, point = values
+    return bind_bin_at(value, size, point, node)
+
+
+def bind_bin_at(value: plan.Scalar, size: plan.Scalar, point: plan.Scalar, node: tree.Call) -> plan.Scalar:
+    """bin_at(value, size, point) is bin(value - point, size) + point."""
     if value.type is KqlType.DATETIME and point.type is not KqlType.DATETIME:
-        raise semantic("bin_at(): the fixed point of a datetime must be a datetime", node.at, token=node.name)
+        raise semantic(f"{node.name}(): the fixed point of a datetime must be a datetime", node.at, token=node.name)
     distance = arithmetic("-", value, point, node.at)
     if distance is ERROR:
         return ERROR
     kind = distance.type
     if kind is KqlType.TIMESPAN and size.type is not KqlType.TIMESPAN:
-        raise semantic("bin_at(): the size of a bin of time must be a timespan", node.at, token=node.name)
+        raise semantic(f"{node.name}(): the size of a bin of time must be a timespan", node.at, token=node.name)
     if kind is not KqlType.TIMESPAN:
+        if size.type not in NUMBERS:
+            raise semantic(f"{node.name}(): the size of a bin of numbers must be a number", node.at, token=node.name)
         kind = widest(kind, size.type)
         distance, size = to(distance, kind), to(size, kind)
     return arithmetic("+", point, plan.Bin(kind, distance, size), node.at)
@@ -238,6 +244,19 @@ def _shifted(value: int, by: int, *, left: bool) -> int | None:
     return moved - (1 << 64) if moved >> 63 else moved
 
 
+def _welch_test(mean1: float, variance1: float, count1: float, mean2: float, variance2: float, count2: float) -> float:
+    """The two-sided p-value of Welch's t-test, with the degrees of freedom of Welch and Satterthwaite."""
+    if count1 <= 1 or count2 <= 1 or variance1 < 0 or variance2 < 0:
+        return math.nan
+    share1, share2 = variance1 / count1, variance2 / count2
+    spread = share1 + share2
+    if spread == 0:
+        return math.nan if mean1 == mean2 else 0.0
+    freedom = spread**2 / (share1**2 / (count1 - 1) + share2**2 / (count2 - 1))
+    square = (mean1 - mean2) ** 2 / spread
+    return _beta_cdf(freedom / (freedom + square), freedom / 2, 0.5)
+
+
 FUNCTIONS = (
     scripted("gamma", _gamma, (real("number"),), _REAL),
     scripted("loggamma", _log_gamma, (real("number"),), _REAL),
@@ -250,6 +269,12 @@ FUNCTIONS = (
     _hash_row("hash_xxhash64"),
     scripted("convert_length", _convert_length, (real("value"), text("from"), text("to")), _REAL),
     scripted("convert_temperature", _convert_temperature, (real("value"), text("from"), text("to")), _REAL),
+    scripted(
+        "welch_test",
+        _welch_test,
+        tuple(real(f"{name}{place}") for place in (1, 2) for name in ("mean", "variance", "count")),
+        _REAL,
+    ),
     Function("bin_at", (ordered("value"), ordered("size"), ordered("point")), _LONG, naming="first", bind=_bind_bin_at),
     Function("around", (ordered("value"), ordered("center"), ordered("delta")), KqlType.BOOL, bind=_bind_around),
     scripted(

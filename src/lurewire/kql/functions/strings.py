@@ -119,10 +119,10 @@ def _extract(arguments: Sequence[Node], call: plan.Call) -> Node:
     return sql.call("regexp_extract", arguments[2], arguments[0], sql.number(int(str(group))))
 
 
-def _group_count(pattern: str) -> int:
-    """The number of capturing groups of an RE2 pattern."""
+def _groups(pattern: str) -> list[str]:
+    """The capturing groups of an RE2 pattern by their names; a group without one has an empty name."""
     plain = re.sub(r"\\Q.*?(?:\\E|$)|\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]", "", pattern, flags=re.DOTALL)
-    return len(re.findall(r"\((?!\?)|\(\?P?<", plain))
+    return [found[1] or "" for found in re.finditer(r"\((?!\?)|\(\?P?<(\w+)>", plain)]
 
 
 def _bind_extract_all(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:
@@ -132,16 +132,28 @@ def _bind_extract_all(binder: ExpressionBinder, node: tree.Call, row: Function) 
         if not isinstance(groups, plan.Constant) or groups.type is not KqlType.DYNAMIC:
             raise unsupported(f"{node.name}(): capture groups that are not a literal array", node.arguments[1].at)
         known = json.loads(str(groups.value)) if groups.value is not None else None
-        if not isinstance(known, list) or not known or not all(type(group) is int for group in known):
-            raise unsupported(f"{node.name}(): capture groups chosen by name", node.arguments[1].at)
-        chosen = (groups,)
+        if not isinstance(known, list) or not known or not all(type(group) in (int, str) for group in known):
+            raise semantic(f"{node.name}(): capture groups are an array of numbers and names", node.arguments[1].at)
+        chosen = (plan.Constant(KqlType.DYNAMIC, json.dumps(_numbers(binder.bind(node.arguments[0]), known, node))),)
         node = tree.Call(node.at, node.name, (node.arguments[0], node.arguments[2]))
     arguments = binder.arguments(node, row)
     return ERROR if ERROR in arguments else plan.Call(KqlType.DYNAMIC, row, (*arguments, *chosen))
 
 
+def _numbers(pattern: plan.Scalar, groups: list[int | str], node: tree.Call) -> list[int]:
+    """Capture groups given by number or name, by number."""
+    names = _groups(pattern.value) if isinstance(pattern, plan.Constant) and isinstance(pattern.value, str) else []
+    numbers = []
+    for group in groups:
+        if isinstance(group, str) and group not in names:
+            message = f"{node.name}(): the pattern has no capture group '{group}'"
+            raise semantic(message, node.arguments[1].at, token=group)
+        numbers.append(group if isinstance(group, int) else names.index(group) + 1)
+    return numbers
+
+
 def _extract_all(arguments: Sequence[Node], call: plan.Call) -> Node:
-    count = _group_count(str(literal_argument(call, 0)))
+    count = len(_groups(str(literal_argument(call, 0))))
     wanted = json.loads(str(literal_argument(call, 2))) if len(call.arguments) == 3 else list(range(1, count + 1))
     wanted = [group for group in wanted if 0 <= group <= count]
 
@@ -283,9 +295,13 @@ def _countof(arguments: Sequence[Node], call: plan.Call) -> Node:
     return sql.call("len", sql.call("list_filter", positions, sql.lambda_("i", here)))
 
 
+#: Copies that strrep() makes at most (https://learn.microsoft.com/kusto/query/strrep-function#returns).
+_MOST_COPIES = 1024
+
+
 def _strrep(arguments: Sequence[Node], call: plan.Call) -> Node:
     del call
-    times = sql.call("greatest", arguments[1], sql.number(0))
+    times = sql.call("least", sql.call("greatest", arguments[1], sql.number(0)), sql.number(_MOST_COPIES))
     copies = sql.call("list_transform", sql.call("range", times), sql.lambda_("i", arguments[0]))
     delimiter = arguments[2] if len(arguments) == 3 else sql.text("")
     return sql.call("array_to_string", copies, delimiter)

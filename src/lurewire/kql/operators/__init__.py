@@ -7,19 +7,31 @@ from typing import TYPE_CHECKING
 from . import (
     by_names,
     columns,
+    consume,
     evaluate,
     expansion,
+    external,
+    find,
+    graph_match,
+    graph_tables,
     invocation,
     joins,
     make_series,
+    parse_kv,
     parsing,
+    partition,
+    reduce,
     rendering,
     rows,
     samples,
+    scan,
+    search,
     serialization,
     series,
+    several,
     sources,
     summarize,
+    top_nested,
     unions,
 )
 
@@ -35,14 +47,26 @@ ROWS = (
     *rendering.OPERATORS,
     *serialization.OPERATORS,
     *unions.OPERATORS,
+    *search.OPERATORS,
+    *find.OPERATORS,
+    *external.OPERATORS,
     *make_series.OPERATORS,
     *evaluate.OPERATORS,
     *samples.OPERATORS,
+    *scan.OPERATORS,
+    *consume.OPERATORS,
     *invocation.OPERATORS,
     *joins.OPERATORS,
     *expansion.OPERATORS,
     *parsing.OPERATORS,
+    *parse_kv.OPERATORS,
+    *partition.OPERATORS,
+    *reduce.OPERATORS,
+    *top_nested.OPERATORS,
     *by_names.OPERATORS,
+    *several.OPERATORS,
+    *graph_match.OPERATORS,
+    *graph_tables.OPERATORS,
 )
 
 #: Operators after a pipe.
@@ -51,4 +75,4 @@ OPERATORS: dict[str, TabularOperator] = {
 }
 #: Operators at the start of a pipeline.
 SOURCES: dict[str, TabularOperator] = {name: row for row in ROWS if row.source for name in (row.name, *row.aliases)}
-BY_NODE = {row.node: row for row in ROWS}
+BY_NODE = {node: row for row in ROWS for node in (row.node, *row.forms)}

@@ -62,4 +62,4 @@ def _bind(node: ProjectByNames, rows: Rows, context: Context) -> Rows:
     return Rows(rows.relation, tuple(chosen))
 
 
-OPERATORS = (TabularOperator("project-by-names", ProjectByNames, _parse, _bind),)
+OPERATORS = (TabularOperator("project-by-names", ProjectByNames, _parse, _bind, selects=True),)

@@ -109,9 +109,7 @@ def compute(
             continue
         if len(names) > 1:
             raise unsupported("assigning to several names at once", node.at)
-        number = value.id if isinstance(value, plan.ColumnRef) else context.new_id()
-        if not isinstance(value, plan.ColumnRef) and value is not ERROR:
-            made.append((number, value))
+        number = _number(value, made, context)
         if name is not None:
             projection.declare(name, number, value.type, node.at, replace=replace)
         elif isinstance(_bare(expression), tree.Name):
@@ -121,6 +119,17 @@ def compute(
             projection.add(automatic, number, value.type, replace=replace)
     source = with_windows(rows.relation, binder)
     return plan.Compute(source, tuple(made)) if made else source
+
+
+def _number(value: plan.Scalar, made: list[tuple[int, plan.Scalar]], context: Context) -> int:
+    """The column that a value is: the one it names, or one that is made for it."""
+    if isinstance(value, plan.ColumnRef):
+        return value.id
+    if value is ERROR:
+        return context.erroneous_id()
+    number = context.new_id()
+    made.append((number, value))
+    return number
 
 
 def parts_of(node: tree.Expression) -> tuple[tuple[str, KqlType], ...]:
@@ -228,11 +237,12 @@ def _bind_rename(node: ProjectRename, rows: Rows, context: Context) -> Rows:
         old = _bare(item.value)
         if not isinstance(old, tree.Name):
             raise semantic("'project-rename' operator: a column can only be renamed from its name", item.at)
-        if rows.find(old.name) is None:
+        if rows.find(old.name) is None and all(column.name != old.name for column in rows.hidden):
             raise unresolved(old.name, old.at, rows, "project-rename")
         renamed[old.name] = item.names[0]
     projection = Projection()
-    for column in rows.columns:
+    shown = [column for column in rows.hidden if column.name in renamed and rows.find(column.name) is None]
+    for column in (*rows.columns, *shown):
         projection.declare(renamed.get(column.name, column.name), column.id, column.type, node.at)
     return Rows(rows.relation, tuple(projection.columns))
 
@@ -258,14 +268,8 @@ def _granny_key(name: str) -> list[tuple[int, int, str]]:
 def _bind_reorder(node: ProjectReorder, rows: Rows, context: Context) -> Rows:
     del context
     chosen: list[plan.Output] = []
-    exact = {pattern.text.replace("\0", "*") for pattern in node.patterns if "*" not in pattern.text}
     for pattern in node.patterns:
-        wild = "*" in pattern.text
-        found = [
-            column
-            for column in match_patterns(pattern, rows, "project-reorder")
-            if column not in chosen and not (wild and column.name in exact)
-        ]
+        found = [column for column in match_patterns(pattern, rows, "project-reorder") if column not in chosen]
         if pattern.order is not None:
             key = _granny_key if pattern.order.startswith("granny") else lambda name: [(1, 0, name)]
             found.sort(key=lambda column, key=key: key(column.name), reverse=pattern.order.endswith("desc"))  # type: ignore[misc]
@@ -276,9 +280,9 @@ def _bind_reorder(node: ProjectReorder, rows: Rows, context: Context) -> Rows:
 
 OPERATORS = (
     TabularOperator("extend", Extend, _parse_extend, _bind_extend),
-    TabularOperator("project", Project, _parse_project, _bind_project),
+    TabularOperator("project", Project, _parse_project, _bind_project, selects=True),
     TabularOperator("project-away", ProjectAway, _parse_patterns(ProjectAway), _bind_away),
-    TabularOperator("project-keep", ProjectKeep, _parse_patterns(ProjectKeep), _bind_keep),
+    TabularOperator("project-keep", ProjectKeep, _parse_patterns(ProjectKeep), _bind_keep, selects=True),
     TabularOperator("project-rename", ProjectRename, _parse_rename, _bind_rename),
     TabularOperator("project-reorder", ProjectReorder, _parse_reorder, _bind_reorder),
 )

@@ -14,7 +14,15 @@ from lurewire.kql.errors import nearest, semantic, unsupported
 from lurewire.kql.known_names import PLUGINS as KNOWN_PLUGINS
 from lurewire.kql.types import TYPE_NAMES, Column
 
-from . import plugins_columns, plugins_lookup
+from . import (
+    plugins_activity,
+    plugins_columns,
+    plugins_geo,
+    plugins_lookup,
+    plugins_patterns,
+    plugins_sequences,
+    plugins_windows,
+)
 from .registry import TabularOperator
 
 if TYPE_CHECKING:
@@ -33,6 +41,25 @@ PLUGINS: dict[str, Callable[[tree.Call, Schema | None, Rows, Context], Rows]] = 
     "narrow": plugins_columns.narrow,
     "ipv4_lookup": plugins_lookup.ipv4_lookup,
     "ipv6_lookup": plugins_lookup.ipv6_lookup,
+    "geo_line_lookup": plugins_geo.geo_line_lookup,
+    "geo_polygon_lookup": plugins_geo.geo_polygon_lookup,
+    "autocluster": plugins_patterns.autocluster,
+    "basket": plugins_patterns.basket,
+    "diffpatterns": plugins_patterns.diffpatterns,
+    "dcount_intersect": plugins_windows.dcount_intersect,
+    "rolling_percentile": plugins_windows.rolling_percentile,
+    "rows_near": plugins_windows.rows_near,
+    "schema_merge": plugins_windows.schema_merge,
+    "funnel_sequence": plugins_sequences.funnel_sequence,
+    "funnel_sequence_completion": plugins_sequences.funnel_sequence_completion,
+    "sequence_detect": plugins_sequences.sequence_detect,
+    "active_users_count": plugins_activity.active_users_count,
+    "activity_counts_metrics": plugins_activity.activity_counts_metrics,
+    "activity_engagement": plugins_activity.activity_engagement,
+    "activity_metrics": plugins_activity.activity_metrics,
+    "new_activity_metrics": plugins_activity.new_activity_metrics,
+    "session_count": plugins_activity.session_count,
+    "sliding_window_counts": plugins_activity.sliding_window_counts,
 }
 
 
@@ -42,6 +69,11 @@ class Evaluate(tree.Operator):
 
     call: tree.Call
     schema: Schema | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateSource(Evaluate):
+    """`evaluate plugin(arguments)` at the start of a pipeline."""
 
 
 def _parse(parser: Parser, name: Token) -> Evaluate:
@@ -75,14 +107,34 @@ def _parse_schema(parser: Parser) -> Schema:
 
 
 def _bind(node: Evaluate, rows: Rows, context: Context) -> Rows:
+    return _plugin(node)(node.call, node.schema, rows, context)
+
+
+def _plugin(node: Evaluate) -> Callable[[tree.Call, Schema | None, Rows, Context], Rows]:
     name = node.call.name
     plugin = PLUGINS.get(name)
-    if plugin is None:
-        if name in KNOWN_PLUGINS:
-            raise unsupported(f"the plug-in '{name}'", node.call.at, name)
-        message = f"'evaluate' operator: there is no plug-in named '{name}'"
-        raise semantic(message, node.call.at, token=name, hint=nearest(name, PLUGINS))
-    return plugin(node.call, node.schema, rows, context)
+    if plugin is not None:
+        return plugin
+    if name in KNOWN_PLUGINS:
+        raise unsupported(f"the plug-in '{name}'", node.call.at, name)
+    message = f"'evaluate' operator: there is no plug-in named '{name}'"
+    raise semantic(message, node.call.at, token=name, hint=nearest(name, PLUGINS))
 
 
-OPERATORS = (TabularOperator("evaluate", Evaluate, _parse, _bind, row_wise=False),)
+def _parse_source(parser: Parser, name: Token) -> EvaluateSource:
+    parsed = _parse(parser, name)
+    return EvaluateSource(parsed.at, parsed.call, parsed.schema)
+
+
+def _bind_source(node: EvaluateSource, rows: Rows, context: Context) -> Rows:
+    """Plug-ins that make rows of nothing read from elsewhere: there is none of them among PLUGINS."""
+    del rows, context
+    _plugin(node)
+    name = node.call.name
+    raise semantic(f"'evaluate' operator: the plug-in '{name}' works on the rows of an input", node.at, token=name)
+
+
+OPERATORS = (
+    TabularOperator("evaluate", Evaluate, _parse, _bind, row_wise=False),
+    TabularOperator("evaluate", EvaluateSource, _parse_source, _bind_source, row_wise=False, source=True),
+)

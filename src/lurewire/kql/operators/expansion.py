@@ -179,16 +179,12 @@ def _bind_apply(node: Apply, rows: Rows, context: Context) -> Rows:
     columns = _columns(rows, expanded, index if node.index is not None else None, node.at)
     inner = bind_operators(node.operators, Rows(_computed(elements, expanded), columns), context)
     outer = {column.id for column in rows.columns}
-    made = tuple(column for column in inner.columns if column.id not in outer)
-    relation = plan.Apply(rows.relation, inner.relation, elements, tuple(column.id for column in made))
-    kept = [column for column in rows.columns if column.name not in expanded.replaced]
-    projection = Projection(kept)
-    for column in made:
-        projection.add(column.name, column.id, column.type)
-    # A column that was expanded in its own name stands where it stood.
-    order = {column.name: place for place, column in enumerate(rows.columns)}
-    ordered = sorted(projection.columns, key=lambda column: order.get(column.name, len(order)))
-    return Rows(relation, tuple(ordered))
+    made = tuple(column.id for column in inner.columns if column.id not in outer)
+    relation = plan.Apply(rows.relation, inner.relation, elements, made)
+    # What the subquery makes takes the place of a column of its name.
+    named = {column.name: column for column in rows.columns if column.name not in expanded.replaced}
+    named.update((column.name, column) for column in inner.columns)
+    return Rows(relation, tuple(named.values()))
 
 
 OPERATORS = (

@@ -51,7 +51,9 @@ def _parse_as(parser: Parser, name: Token) -> As:
 
 
 def _bind_as(node: As, rows: Rows, context: Context) -> Rows:
-    if node.name in context.relations or node.name in context.scalars:
+    held = context.relations.get(node.name)
+    # A later `as` binds the pipeline before it anew, with the names that are in it.
+    if node.name in context.scalars or (held is not None and held.pipeline != node.pipeline):
         raise semantic(f"'as' operator: the name '{node.name}' is taken", node.at, token=node.name)
     if node.pipeline is not None:
         context.names.relations[node.name] = TabularLet(node.pipeline, context.names.copy())

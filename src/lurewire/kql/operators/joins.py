@@ -159,7 +159,7 @@ def _bind(node: Join, rows: Rows, context: Context) -> Rows:
         return Rows(relation, rows.columns)
     if node.kind in ("rightsemi", "rightanti"):
         return Rows(relation, right.columns)
-    projection = Projection(rows.columns)
+    projection = Projection(rows.columns, [column.name for column in right.columns])
     for column in right.columns:
         if operator == "join" or column.name not in right_keys:
             projection.add(column.name, column.id, column.type)

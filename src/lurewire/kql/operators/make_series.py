@@ -95,13 +95,14 @@ class _Axis:
     step: plan.Scalar
     fixed: bool
 
-    def slot(self, value: plan.Scalar, at: int) -> plan.Scalar:
-        """The number of the step that a value falls into."""
+    def slot(self, value: plan.Scalar, at: int, *, above: bool = False) -> plan.Scalar:
+        """The number of the step that a value falls into; `above` says that it is not below the origin."""
         distance = arithmetic("-", value, self.origin, at)
         if distance.type is KqlType.REAL:
             steps = plan.Arithmetic(KqlType.REAL, "/", distance, self.step)
             return to(plan.Bin(KqlType.REAL, steps, plan.Constant(KqlType.REAL, 1.0)), KqlType.LONG)
-        whole = plan.Bin(distance.type, distance, self.step)
+        # Division of whole numbers cuts towards zero.
+        whole = distance if above else plan.Bin(distance.type, distance, self.step)
         return plan.Arithmetic(KqlType.LONG, "/", whole, self.step)
 
     def end(self, at: int, *, inclusive: bool) -> plan.Scalar | None:
@@ -134,6 +135,8 @@ def _bind_axis(node: MakeSeries, rows: Rows, context: Context) -> _Axis | None:
         shown = ", ".join(sorted(kinds))
         raise semantic(f"'make-series' operator: no steps of {step.type} along {shown}", node.at)
     step = to(step, span)
+    if isinstance(step, plan.Constant) and isinstance(step.value, int | float) and step.value <= 0:
+        raise semantic("'make-series' operator: the step must be above zero", node.at)
     zero = plan.Constant(kind, 0.0 if kind is KqlType.REAL else 0)
     origin = zero if start is None else to(start, kind)
     if node.inclusive:
@@ -147,7 +150,7 @@ def _bind(node: MakeSeries, rows: Rows, context: Context) -> Rows:
         return rows
     end = axis.end(node.at, inclusive=node.inclusive)
     number = context.new_id()
-    slots: plan.Relation = plan.Compute(rows.relation, ((number, axis.slot(axis.value, node.at)),))
+    slots: plan.Relation = plan.Compute(rows.relation, ((number, axis.slot(axis.value, node.at, above=axis.fixed)),))
     slot = plan.ColumnRef(KqlType.LONG, number)
     # A row without a value on the axis is in no slot.
     bounds: list[plan.Scalar] = [plan.Compare(KqlType.BOOL, ">=", slot, slot)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lurewire.kql import plan, tree
 from lurewire.kql.binder import ExpressionBinder
 from lurewire.kql.conversions import to
-from lurewire.kql.errors import Consequence, semantic
+from lurewire.kql.errors import TRANSFORM, Consequence, Problem, semantic
 from lurewire.kql.scope import ERROR, Projection, Rows
 from lurewire.kql.types import Column, KqlType
 
@@ -102,7 +102,7 @@ def expression_of(pieces: Sequence[Piece], kind: str, flags: str) -> tuple[str, 
             parts.append(between if not last else "")
         elif isinstance(piece, str):
             parts.append(piece if kind == "regex" else re.escape(piece))
-            group += re.compile(_countable(piece)).groups if kind == "regex" else 0
+            group += groups_of(piece) if kind == "regex" else 0
         else:
             group += 1
             groups.append(group)
@@ -115,10 +115,10 @@ def expression_of(pieces: Sequence[Piece], kind: str, flags: str) -> tuple[str, 
     return (f"(?{chosen})" if chosen else "") + begins + "".join(parts), groups
 
 
-def _countable(expression: str) -> str:
-    """Only the parentheses of an expression: Python cannot read all that RE2 can."""
+def groups_of(expression: str) -> int:
+    """The number of groups of an RE2 expression, by its parentheses: Python cannot read all that RE2 can."""
     bare = re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "", expression, flags=re.DOTALL)
-    return "()" * len(re.findall(r"\((?!\?)|\(\?P?<", bare))
+    return len(re.findall(r"\((?!\?)|\(\?P?<", bare))
 
 
 def _bind(node: Parse, rows: Rows, context: Context) -> Rows:
@@ -129,6 +129,10 @@ def _bind(node: Parse, rows: Rows, context: Context) -> Rows:
     _check(node, operator)
     pattern, places = expression_of(node.pieces, node.kind, node.flags)
     columns = [piece for piece in node.pieces if isinstance(piece, Column)]
+    most = context.profile.parse_columns
+    if most is not None and len(columns) > most:
+        message = f"'parse' makes {len(columns)} columns; in transformations it makes at most {most}: use several"
+        raise Problem("unsupported", TRANSFORM, message, node.at, operator)
     groups = tuple(context.new_id() for _ in range(max(places, default=0)))
     matched = context.new_id()
     relation: plan.Relation = plan.ParseText(rows.relation, to(subject, KqlType.STRING), pattern, groups, matched)

@@ -64,10 +64,10 @@ def _lookup(node: tree.Call, schema: Schema | None, rows: Rows, context: Context
         projection.add(column.name, column.id, column.type)
     if not unmatched:
         return Rows(matched, tuple(projection.columns))
-    return _with_unmatched(rows, relation, ordinal, matched, added, projection, context)
+    return with_unmatched(rows, relation, ordinal, matched, added, projection, context)
 
 
-def _with_unmatched(
+def with_unmatched(
     rows: Rows,
     relation: plan.Relation,
     ordinal: int,

@@ -29,8 +29,12 @@ class TabularOperator:
     parse: Callable[[Parser, Token], tree.Operator]
     bind: Callable[[Any, Rows, Context], Rows]
     aliases: tuple[str, ...] = ()
+    #: Further nodes that `parse` makes.
+    forms: tuple[type[tree.Operator], ...] = ()
     row_wise: bool = True
     source: bool = False
+    #: The query names all columns that come out: hidden ones are left behind.
+    selects: bool = False
     page: str | None = None
 
     @property

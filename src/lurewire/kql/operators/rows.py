@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from lurewire.kql import plan, tree
 from lurewire.kql.binder import ExpressionBinder
+from lurewire.kql.constants import evaluated
 from lurewire.kql.conversions import to
-from lurewire.kql.errors import semantic, unsupported
-from lurewire.kql.scope import ERROR, Rows
+from lurewire.kql.errors import semantic
+from lurewire.kql.scope import Rows
 from lurewire.kql.types import INTEGERS, KqlType
 
 from .registry import TabularOperator
@@ -37,7 +38,9 @@ class Take(tree.Operator):
 
 @dataclass(frozen=True, slots=True)
 class Count(tree.Operator):
-    """`count`."""
+    """`count [as name]`."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,10 @@ class Sort(tree.Operator):
 
 @dataclass(frozen=True, slots=True)
 class Top(tree.Operator):
-    """`top n by keys`."""
+    """`top n by key`: one key, unlike sort (https://learn.microsoft.com/kusto/query/top-operator)."""
 
     count: tree.Expression
-    keys: tuple[tree.Ordered, ...]
+    key: tree.Ordered
 
 
 def _parse_where(parser: Parser, name: Token) -> Where:
@@ -79,12 +82,11 @@ def _parse_take(parser: Parser, name: Token) -> Take:
 
 
 def row_count(node: tree.Expression, context: Context, operator: str) -> int:
-    """A literal number of rows, which may come from a let."""
-    value = ExpressionBinder(context, None, operator).bind(node)
-    if value is ERROR:
+    """A constant number of rows."""
+    bound = ExpressionBinder(context, None, operator).bind(node)
+    value = evaluated(bound, f"'{operator}' operator: the row count", node.at, context)
+    if value is None:
         return 0
-    if not isinstance(value, plan.Constant):
-        raise unsupported(f"'{operator}' operator: a row count that is not a literal", node.at)
     if value.type not in INTEGERS or not isinstance(value.value, int) or value.value < 0:
         raise semantic(f"'{operator}' operator: the row count must be a whole number, not below zero", node.at)
     return value.value
@@ -104,22 +106,20 @@ def _is_sorted(relation: plan.Relation) -> bool:
 
 
 def _parse_count(parser: Parser, name: Token) -> Count:
-    del parser
-    return Count(name.at)
+    return Count(name.at, parser.name() if parser.accept("as") else "Count")
 
 
 def _bind_count(node: Count, rows: Rows, context: Context) -> Rows:
     from lurewire.kql.functions import AGGREGATES  # noqa: PLC0415 - the registry of functions imports the binder
 
-    del node
     number = context.new_id()
     call = plan.AggregateCall(AGGREGATES["count"], (), None, None, (number,), (KqlType.LONG,))
-    return Rows(plan.Summarize(rows.relation, (), (call,)), (plan.Output("Count", number, KqlType.LONG),))
+    return Rows(plan.Summarize(rows.relation, (), (call,)), (plan.Output(node.name, number, KqlType.LONG),))
 
 
 def _parse_distinct(parser: Parser, name: Token) -> Distinct:
     parser.parameters()
-    return Distinct(name.at, parser.comma_list(parser.expression))
+    return Distinct(name.at, parser.comma_list(parser.named_expression))
 
 
 def _bind_distinct(node: Distinct, rows: Rows, context: Context) -> Rows:
@@ -156,7 +156,8 @@ def _parse_sort(parser: Parser, name: Token) -> Sort:
     return Sort(name.at, parse_keys(parser))
 
 
-def _bind_keys(keys: tuple[tree.Ordered, ...], rows: Rows, context: Context, operator: str) -> tuple[plan.SortKey, ...]:
+def bind_order(keys: tuple[tree.Ordered, ...], rows: Rows, context: Context, operator: str) -> tuple[plan.SortKey, ...]:
+    """The ordering expressions."""
     binder = ExpressionBinder(context, rows, operator)
     bound = []
     for key in keys:
@@ -168,17 +169,21 @@ def _bind_keys(keys: tuple[tree.Ordered, ...], rows: Rows, context: Context, ope
 
 
 def _bind_sort(node: Sort, rows: Rows, context: Context) -> Rows:
-    return Rows(plan.Sort(rows.relation, _bind_keys(node.keys, rows, context, "sort")), rows.columns)
+    return Rows(plan.Sort(rows.relation, bind_order(node.keys, rows, context, "sort")), rows.columns)
 
 
 def _parse_top(parser: Parser, name: Token) -> Top:
     count = parser.expression()
-    return Top(name.at, count, parse_keys(parser))
+    parser.expect("by")
+    key = _parse_key(parser)
+    if parser.at_text(","):
+        parser.fail("'top' takes one key: sort and take do with several")
+    return Top(name.at, count, key)
 
 
 def _bind_top(node: Top, rows: Rows, context: Context) -> Rows:
     count = row_count(node.count, context, "top")
-    ordered = plan.Sort(rows.relation, _bind_keys(node.keys, rows, context, "top"))
+    ordered = plan.Sort(rows.relation, bind_order((node.key,), rows, context, "top"))
     return Rows(plan.Limit(ordered, count), rows.columns)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lurewire.kql import plan, tree
+from lurewire.kql.functions.surroundings import RAND
 from lurewire.kql.naming import result_name
 from lurewire.kql.scope import Rows
 from lurewire.kql.types import KqlType
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from lurewire.kql.lexer import Token
     from lurewire.kql.parser import Parser
     from lurewire.kql.scope import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Sample(tree.Operator):
+    """`sample n`."""
+
+    count: tree.Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,18 @@ class TopHitters(tree.Operator):
 @dataclass(frozen=True, slots=True)
 class GetSchema(tree.Operator):
     """`getschema`."""
+
+
+def _parse_sample(parser: Parser, name: Token) -> Sample:
+    return Sample(name.at, parser.expression())
+
+
+def _bind_sample(node: Sample, rows: Rows, context: Context) -> Rows:
+    """Rows by chance, in no order."""
+    count = row_count(node.count, context, "sample")
+    context.deterministic = False
+    chance = plan.SortKey(plan.Call(KqlType.REAL, RAND, ()), descending=False, nulls_first=False)
+    return Rows(plan.Limit(plan.Sort(rows.relation, (chance,)), count), rows.columns)
 
 
 def _parse_distinct(parser: Parser, name: Token) -> SampleDistinct:
@@ -105,7 +125,7 @@ def _parse_schema(parser: Parser, name: Token) -> GetSchema:
 def _bind_schema(node: GetSchema, rows: Rows, context: Context) -> Rows:
     del node
     names = ("ColumnName", "ColumnOrdinal", "DataType", "ColumnType")
-    kinds = (KqlType.STRING, KqlType.INT, KqlType.STRING, KqlType.STRING)
+    kinds = (KqlType.STRING, KqlType.LONG, KqlType.STRING, KqlType.STRING)
     ids = tuple(context.new_id() for _ in names)
     cells = tuple(
         (column.name, position, _DOTNET[column.type], str(column.type)) for position, column in enumerate(rows.columns)
@@ -115,6 +135,7 @@ def _bind_schema(node: GetSchema, rows: Rows, context: Context) -> Rows:
 
 
 OPERATORS = (
+    TabularOperator("sample", Sample, _parse_sample, _bind_sample, row_wise=False),
     TabularOperator("sample-distinct", SampleDistinct, _parse_distinct, _bind_distinct, row_wise=False),
     TabularOperator("top-hitters", TopHitters, _parse_hitters, _bind_hitters, row_wise=False),
     TabularOperator("getschema", GetSchema, _parse_schema, _bind_schema, row_wise=False),

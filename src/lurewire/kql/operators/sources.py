@@ -70,6 +70,7 @@ def _parse_datatable(parser: Parser, name: Token) -> Datatable:
     parser.parameters()
     columns = parser.schema()
     parser.expect("[")
+    parser.accept(",")  # Microsoft's parser takes a comma before the first value and after the last.
     values: list[tree.Expression] = []
     while not parser.at_text("]"):
         values.append(parser.expression())

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Summarize(tree.Operator):
-    """`summarize aggregates by keys`."""
+    """`summarize aggregates by keys`; `operator` is what the query calls it, facet for one."""
 
     aggregates: tuple[tree.Expression, ...]
     keys: tuple[tree.Expression, ...]
+    operator: str = "summarize"
 
 
 def _parse(parser: Parser, name: Token) -> Summarize:
@@ -53,11 +54,11 @@ def bind_keys(
     for node in nodes:
         expression = node.value if isinstance(node, tree.Named) else node
         value = binder.bind(expression)
-        if value.type is KqlType.DYNAMIC and value is not ERROR and operator == "summarize":
+        if value.type is KqlType.DYNAMIC and value is not ERROR and operator in ("summarize", "facet"):
             shown = result_name(node) or "expression"
             message = f"Summarize group key '{shown}' is of a 'dynamic' type. Please use an explicit cast"
             context.report(semantic(f"{message} (for example, 'summarize ... by tostring({shown})')", node.at))
-        number = context.new_id()
+        number = context.erroneous_id() if value is ERROR else context.new_id()
         groups.append((number, value))
         if isinstance(node, tree.Named):
             projection.declare(node.names[0], number, value.type, node.at)
@@ -80,8 +81,8 @@ class _Aggregates:
 class _AggregateBinder(ExpressionBinder):
     """Binds an expression in which aggregates may stand; columns may stand inside aggregates only."""
 
-    def __init__(self, found: _Aggregates) -> None:
-        super().__init__(found.context, found.rows, "summarize")
+    def __init__(self, found: _Aggregates, operator: str = "summarize") -> None:
+        super().__init__(found.context, found.rows, operator)
         self._found = found
 
     def call(self, node: tree.Call) -> plan.Scalar:
@@ -100,7 +101,7 @@ class _AggregateBinder(ExpressionBinder):
         for number, key in self._found.keys:
             if key == value:
                 return plan.ColumnRef(value.type, number)
-        raise semantic(f"'summarize' operator: the column '{node.name}' must be inside an aggregate", node.at)
+        raise semantic(f"'{self.operator}' operator: the column '{node.name}' must be inside an aggregate", node.at)
 
 
 def aggregate_call(
@@ -152,6 +153,15 @@ def aggregate_calls(
     return calls
 
 
+def aggregated(
+    node: tree.Expression, rows: Rows, context: Context, operator: str
+) -> tuple[list[plan.AggregateCall], plan.Scalar]:
+    """An expression of aggregates over rows: its aggregates, and its value over their results. ERROR if it has problems."""
+    found = _Aggregates(rows, context, [])
+    value = _AggregateBinder(found, operator).bind(node)
+    return found.calls, value
+
+
 def _limit(binder: ExpressionBinder, node: tree.Call, given: list[tree.Expression], row: Aggregate) -> int | None:
     """The optional maximum size of a list, set or bag."""
     if not row.sized or len(given) <= len(row.params):
@@ -164,17 +174,36 @@ def _limit(binder: ExpressionBinder, node: tree.Call, given: list[tree.Expressio
 
 def bind_summarize(node: Summarize, rows: Rows, context: Context) -> Rows:
     """The groups and aggregates; keys come first among the columns."""
-    projection, keys = bind_keys(node.keys, rows, context, "summarize")
+    projection, keys = bind_keys(node.keys, rows, context, node.operator)
     found = _Aggregates(rows, context, keys)
     for item in node.aggregates:
+        known = len(context.problems), len(projection.columns)
         try:
             _aggregate_column(item, found, projection, node)
         except Problem as problem:
             context.report(problem)
+        if (len(context.problems), len(projection.columns)) != known and len(projection.columns) == known[1]:
+            _stand_in(item, rows, context, projection)
     relation: plan.Relation = plan.Summarize(rows.relation, tuple(keys), tuple(found.calls))
     if found.computed:
         relation = plan.Compute(relation, tuple(found.computed))
     return Rows(relation, tuple(projection.columns))
+
+
+def _stand_in(item: tree.Expression, rows: Rows, context: Context, projection: Projection) -> None:
+    """Columns for an aggregate that has problems, so that these are all that is told of them."""
+    names = item.names if isinstance(item, tree.Named) else (result_name(item),)
+    expression = item.value if isinstance(item, tree.Named) else item
+    lost = [name for name in names if name is not None]
+    for argument in expression.arguments if isinstance(expression, tree.Call) else ():
+        if isinstance(argument, tree.Star):
+            lost.extend(column.name for column in rows.columns)
+        elif isinstance(argument, tree.Name):
+            lost.append(argument.name)
+    taken = {column.name for column in projection.columns}
+    for name in dict.fromkeys(lost):
+        if name not in taken:
+            projection.add(name, context.erroneous_id(), KqlType.DYNAMIC)
 
 
 def _aggregate_column(item: tree.Expression, found: _Aggregates, projection: Projection, node: Summarize) -> None:
@@ -230,16 +259,19 @@ def _several(
     taken = {key.name for key in node.keys if isinstance(key, tree.Name)}
     arguments: list[tree.Expression] = []
     labels: list[str] = []
+    # argmax() and argmin() put what they compare before the names of their columns.
+    legacy = f"{call_node.name[3:]}_{result_name(call_node.arguments[0]) or ''}_" if call_node.name in _LEGACY else ""
     for position, argument in enumerate(call_node.arguments):
         if isinstance(argument, tree.Star):
             others = [column.name for column in found.rows.columns if column.name not in taken]
             arguments.extend(tree.Name(argument.at, name) for name in others)
-            labels.extend(others)
+            labels.extend(f"{legacy}{name}" for name in others)
             taken.update(others)
         else:
             arguments.append(argument.value if isinstance(argument, tree.Named) else argument)
-            labels.append(_several_label(call_node, row, position))
-            taken.add(labels[-1])
+            label = _several_label(call_node, row, position)
+            labels.append(f"{legacy}{label}" if position else legacy.removesuffix("_") or label)
+            taken.add(label)
     call = aggregate_call(found, call_node, row, arguments)
     if call is not None:
         _declare(call, names, labels, projection, call_node.at)
@@ -268,5 +300,7 @@ def _several_label(call: tree.Call, row: Aggregate, position: int) -> str:
     prefix = row.name.removeprefix("arg_")
     return f"{prefix}_{result_name(call.arguments[0]) or ''}_arg{position}" if position else f"{prefix}_"
 
+
+_LEGACY = ("argmax", "argmin")
 
 OPERATORS = (TabularOperator("summarize", Summarize, _parse, bind_summarize, row_wise=False),)

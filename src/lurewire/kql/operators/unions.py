@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from lurewire.kql import plan, tree
-from lurewire.kql.errors import UNRESOLVED, Problem, semantic
+from lurewire.kql.errors import Problem, UnresolvedSource, semantic
 from lurewire.kql.scope import Projection, Rows
+from lurewire.kql.tables import wildcard_names
 from lurewire.kql.types import KqlType
 
 from .registry import TabularOperator
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from lurewire.kql.lexer import Token
     from lurewire.kql.parser import Parser
     from lurewire.kql.scope import Context
+
+
+#: How many tables without rows a pattern stands for where nothing else fits it.
+_UNUSED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ def _parse(parser: Parser, name: Token, *, first: bool) -> Union:
         if word == "kind":
             inner = (parser.accept("inner", "outer") or parser.fail("expected 'inner' or 'outer'")).text == "inner"
         elif word == "isfuzzy":
-            fuzzy = (parser.accept("true", "false") or parser.fail("expected 'true' or 'false'")).text == "true"
+            fuzzy = parser.flag()
         else:
             source = parser.name() if parser.peek(0).kind != "string" else parser.string()
     tables = parse_tables(parser)
@@ -72,19 +78,24 @@ def _parse(parser: Parser, name: Token, *, first: bool) -> Union:
 
 
 def named_tables(pattern: tree.Pattern, context: Context) -> list[tuple[str, tree.Expression]]:
-    """The tables of the catalogue, and the views of the query, that a pattern stands for."""
+    """The tables of the catalogue, and the views of the query, that a pattern stands for.
+
+    Tables that the catalogue leaves out of wildcards hold no rows; some of them count only where nothing else fits.
+    """
     expression = re.compile(".*".join(re.escape(part) for part in re.split(r"\*+", pattern.text)), re.DOTALL)
     views = [name for name, function in context.names.functions.items() if function.definition.view]
-    names = dict.fromkeys([*views, *context.catalog.table_names()])
-    return [(name, tree.Name(pattern.at, name)) for name in names if expression.fullmatch(name)]
+    tables = [name for name in wildcard_names(context) if expression.fullmatch(name)]
+    fitting = [name for name in views if expression.fullmatch(name)]
+    if not tables and not fitting:
+        unused = (name for name in context.catalog.table_names() if expression.fullmatch(name))
+        tables = list(islice(unused, _UNUSED))
+    return [(name, tree.Name(pattern.at, name)) for name in dict.fromkeys([*tables, *fitting])]
 
 
 def legs_of(
     tables: Sequence[tree.Expression | tree.Pattern], context: Context, *, fuzzy: bool
 ) -> list[tuple[str, Rows]]:
     """The bound inputs with their names; with `fuzzy` those that do not resolve are left out, unless none does."""
-    from lurewire.kql.compiler import bind_source  # noqa: PLC0415 - the compiler knows all operators
-
     found: list[tuple[str, Rows]] = []
     lost: list[Problem] = []
     for table in tables:
@@ -92,27 +103,37 @@ def legs_of(
         if not named:
             shown = getattr(table, "text", "")
             message = f"Failed to resolve table expression named '{shown}'"
-            lost.append(semantic(message, table.at, UNRESOLVED, shown))
+            lost.append(UnresolvedSource(message, table.at, shown))
         for name, node in named:
-            before = len(context.problems)
-            try:
-                rows = bind_source(node, context)
-            except Problem as problem:
-                if problem.kind == "limit":
-                    raise
-                lost.append(problem)
-                rows = None
-            problems = context.problems[before:]
-            if fuzzy and problems and all(problem.code == UNRESOLVED for problem in problems):
-                del context.problems[before:]
-                lost.extend(problems)
-                rows = None
+            rows = _leg(node, context, lost, fuzzy=fuzzy)
             if rows is not None:
                 found.append((name or leg_name(node, rows) or f"union_arg{len(found)}", rows))
     if not fuzzy or not found:
         for unresolved in lost:
             context.report(unresolved)
     return found
+
+
+def _leg(node: tree.Expression, context: Context, lost: list[Problem], *, fuzzy: bool) -> Rows | None:
+    """A bound input, or None after a problem: with `fuzzy`, tables and functions that are not there go to `lost`."""
+    from lurewire.kql.compiler import bind_source  # noqa: PLC0415 - the compiler knows all operators
+
+    before = len(context.problems)
+    rows = None
+    try:
+        rows = bind_source(node, context)
+    except UnresolvedSource as problem:
+        lost.append(problem)
+    except Problem as problem:
+        if problem.kind == "limit":
+            raise
+        context.report(problem)
+    problems = context.problems[before:]
+    if fuzzy and problems and all(isinstance(problem, UnresolvedSource) for problem in problems):
+        del context.problems[before:]
+        lost.extend(problems)
+        return None
+    return rows
 
 
 def leg_name(node: tree.Expression, rows: Rows) -> str:
@@ -152,26 +173,34 @@ def combine(
     if inner:
         held = [{(column.name, column.type) for column in rows.columns} for _, rows in legs]
         wanted = [item for item in wanted if all(item in columns for columns in held)]
-    projection, ids = Projection(), []
+    projection = Projection()
+    ids: dict[tuple[str, KqlType], int] = {}
+    label_id = context.new_id()
     if source is not None:
-        ids.append(context.new_id())
-        projection.declare(source, ids[0], KqlType.STRING, at)
+        projection.declare(source, label_id, KqlType.STRING, at)
     for name, kind in wanted:
-        number = context.new_id()
-        ids.append(number)
+        number = ids[name, kind] = context.new_id()
         several = len(types[name]) > 1 and not inner
         projection.add(f"{name}_{kind}" if several else name, number, kind)
+    hidden = {
+        column.name: column
+        for _, rows in reversed(legs)
+        for column in rows.hidden
+        if (column.name, column.type) not in ids
+    }
+    unseen = tuple(plan.Output(column.name, context.new_id(), column.type) for column in hidden.values())
+    ids.update(((column.name, column.type), column.id) for column in unseen)
     made = []
     for label, rows in legs:
-        values: list[plan.Scalar] = [] if source is None else [plan.Constant(KqlType.STRING, label)]
-        for name, kind in wanted:
-            found = rows.find(name)
-            if found is not None and found.type is kind:
-                values.append(plan.ColumnRef(kind, found.id))
-            else:
-                values.append(plan.Constant(kind, "" if kind is KqlType.STRING else None))
-        made.append(plan.Leg(rows.relation, tuple(values)))
-    return Rows(plan.Union(tuple(ids), tuple(made)), tuple(projection.columns))
+        values: dict[int, plan.Scalar] = {} if source is None else {label_id: plan.Constant(KqlType.STRING, label)}
+        for column in (*rows.hidden, *rows.columns):
+            if (column.name, column.type) in ids:
+                values[ids[column.name, column.type]] = plan.ColumnRef(column.type, column.id)
+        made.append(plan.Leg(rows.relation, values))
+    outputs = (*projection.columns, *unseen)
+    numbers = tuple(column.id for column in outputs)
+    union = plan.Union(numbers, tuple(column.type for column in outputs), tuple(made))
+    return Rows(union, tuple(projection.columns), hidden=unseen)
 
 
 OPERATORS = (

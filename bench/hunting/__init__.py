@@ -1,0 +1,1 @@
+"""Hunting queries over generated tables: what the KQL benches run."""
