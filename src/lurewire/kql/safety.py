@@ -37,6 +37,7 @@ _NODES: frozenset[type] = frozenset(
         exp.GT,
         exp.GTE,
         exp.Group,
+        exp.Having,
         exp.Identifier,
         exp.If,
         exp.In,

@@ -104,6 +104,16 @@ class Relations(DuckDbRelations):
                 raise NotPrinted(NAME, f"{aggregate.aggregate.name}()")
         return super()._summarize(operator, select, used)
 
+    def _finish(self, select: Select, items: list[Node]) -> Node:
+        """Without keys there is one row: ClickHouse makes none of `GROUP BY ()` over no rows, but of a HAVING."""
+        if select.group != []:
+            return super()._finish(select, items)
+        select.group = None
+        finished = super()._finish(select, items)
+        always = sql.binary(exp.GTE, sql.call("count"), sql.number(0))
+        finished.set("having", exp.Having(this=always))
+        return finished
+
     def _aggregate(
         self, aggregate: plan.AggregateCall, arguments: list[Node], predicate: Node | None, order: list[Node]
     ) -> list[Node]:
