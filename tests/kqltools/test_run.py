@@ -211,10 +211,11 @@ def test_charts_that_are_not_drawn(lurewire: Callable[..., Result]) -> None:
         ("print 1 | render treemap", "treemap"),
         ("print a='x' | render timechart", "timechart"),
         ("print a='x' | render barchart", "barchart"),
-        ("print a=1, b=2 | render linechart with (xcolumn=nope)", "nope"),
     ):
         done = lurewire("kql", "run", query)
         assert (done.exit_code, what in done.output) == (2, True), done.output
+    wrong = lurewire("kql", "run", "print a=1, b=2 | render linechart with (xcolumn=nope)")
+    assert (wrong.exit_code, "Failed to resolve column named 'nope'" in wrong.output) == (1, True), wrong.output
     assert lurewire("kql", "run", "print 1 | render table").exit_code == 0
     assert lurewire("kql", "run", "print 1 | render card", "--chart", "x.gif").exit_code == 2
     assert lurewire("kql", "run", "print 1", "--chart", "x.svg").exit_code == 2
