@@ -19,8 +19,6 @@ from .refusals import NotPrinted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lurewire.kql.types import Table
-
     from .duckdb import Scalars as DuckDbScalars
     from .duckdb_relations import Windowed
     from .sql import Node
@@ -82,21 +80,8 @@ class Relations(DuckDbRelations):
             select.where.append(sql.boolean(False))
         return select
 
-    def _scan(self, scan: plan.Scan, needed: set[int]) -> Select:
-        windowed, self._windowed = self._windowed, type(self._windowed)()
-        try:
-            select = super()._scan(scan, needed)
-        finally:
-            self._windowed = windowed
-        alias = select.source.args["alias"].this.this if select.source is not None else ""
-        if windowed.time:
-            select.where.extend(_time_window(scan.table, alias))
-        if windowed.identity and scan.table.identity:
-            select.identity = {name: sql.column(alias, name, quoted=True) for name in scan.table.identity}
-            if windowed.time:
-                commit = select.identity[scan.table.identity[0]]
-                select.where.extend(_between(commit, "commit_after", "commit_through"))
-        return select
+    def _bound(self, name: str) -> Node:
+        return parameter(name)
 
     def _summarize(self, operator: plan.Summarize, select: Select, used: set[int]) -> Select:
         for aggregate in operator.aggregates:
@@ -143,14 +128,3 @@ def _cell(kind: KqlType, value: object) -> Node:
     node = literal(kind, value)  # type: ignore[arg-type]
     # The values are converted to the structure's types: a CAST around each would only be long.
     return node.expressions[0] if isinstance(node, exp.Anonymous) and kind is not KqlType.REAL else node
-
-
-def _time_window(table: Table, alias: str) -> list[Node]:
-    for column, physical in zip(table.columns, table.physical, strict=True):
-        if column.name == table.time_column and column.type is KqlType.DATETIME:
-            return _between(sql.column(alias, physical, quoted=True), "t_from", "t_to")
-    return []
-
-
-def _between(node: Node, after: str, through: str) -> list[Node]:
-    return [exp.GT(this=node, expression=parameter(after)), exp.LTE(this=node, expression=parameter(through))]

@@ -192,13 +192,27 @@ class Relations(Joins):
         }
         select = _Select(_table(table, alias), columns)
         if self._windowed.time:
-            select.where.extend(_time_window(table, alias))
+            select.where.extend(self._time_window(table, alias))
         if self._windowed.identity and table.identity:
             select.identity = {name: sql.column(alias, name, quoted=True) for name in table.identity}
             if self._windowed.time:
                 commit = select.identity[table.identity[0]]
-                select.where.extend(_between_parameters(commit, "commit_after", "commit_through"))
+                select.where.extend(self._between(commit, "commit_after", "commit_through"))
         return select
+
+    def _time_window(self, table: Table, alias: str) -> list[Node]:
+        for column, physical in zip(table.columns, table.physical, strict=True):
+            if column.name == table.time_column and column.type is KqlType.DATETIME:
+                return self._between(sql.column(alias, physical, quoted=True), "t_from", "t_to")
+        return []
+
+    def _between(self, node: Node, after: str, through: str) -> list[Node]:
+        low, high = self._bound(after), self._bound(through)
+        return [exp.GT(this=node, expression=low), exp.LTE(this=node, expression=high)]
+
+    def _bound(self, name: str) -> Node:
+        """A parameter that bounds the rows of a table."""
+        return sql.cast(exp.Placeholder(this=name), sql.BIGINT)
 
     def _stored(self, alias: str, name: str) -> Node:
         """A column of a stored table, one node wherever it is read."""
@@ -598,18 +612,6 @@ def _table(table: Table, alias: str) -> Node:
     parts = [exp.Identifier(this=part, quoted=True) for part in table.relation.split(".")]
     names = dict(zip(("this", "db", "catalog"), reversed(parts), strict=False))
     return exp.Table(**names, alias=exp.TableAlias(this=sql.identifier(alias)))
-
-
-def _time_window(table: Table, alias: str) -> list[Node]:
-    for column, physical in zip(table.columns, table.physical, strict=True):
-        if column.name == table.time_column and column.type is KqlType.DATETIME:
-            return _between_parameters(sql.column(alias, physical, quoted=True), "t_from", "t_to")
-    return []
-
-
-def _between_parameters(node: Node, after: str, through: str) -> list[Node]:
-    low, high = (sql.cast(exp.Placeholder(this=name), sql.BIGINT) for name in (after, through))
-    return [exp.GT(this=node, expression=low), exp.LTE(this=node, expression=high)]
 
 
 def _quoted_alias(node: Node, name: str) -> Node:
