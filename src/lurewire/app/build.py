@@ -273,8 +273,7 @@ class Core:
         assert app is not None
         principal = self.identity.principal(app.object_id)
         assert principal is not None
-        for role in roles:
-            await self.store.put(*identity.role_assignment(scope, principal, role))
+        await self._grant(principal, roles, scope)
         for old in app.secrets:
             if old.expires_at < self._clock.now():
                 await self.identity.remove_secret(known, old.key_id)
@@ -289,8 +288,7 @@ class Core:
         if self.store.get(resource_id) is None:
             await self.store.put(resource_id, {"location": LOCATION})
         principal = await self.identity.managed_identity_for(resource_id)
-        for role in roles:
-            await self.store.put(*identity.role_assignment(at, principal, role))
+        await self._grant(principal, roles, at)
         return {
             "id": str(resource_id),
             "client_id": principal.app_id,
@@ -302,6 +300,10 @@ class Core:
         identity.check_roles(roles)
         if scope.resource_group is not None and self.store.get(scope) is None:
             raise ValueError(f"there is no resource {scope}")
+
+    async def _grant(self, principal: Principal, roles: Sequence[str], scope: ResourceId) -> None:
+        for role in roles:
+            await self.store.put(*identity.role_assignment(scope, principal, role))
 
     async def add_app_secret(self, name: str, days: int) -> dict[str, str]:
         """One more secret for an app; it is in the answer and nowhere else. Raises `ValueError` for an unknown name."""
