@@ -199,18 +199,9 @@ class Joins(ABC):
         self._elements[id(elements)] = select
         wanted = [number for number in operator.ids if number in used]
         inner = self._relation(operator.inner, set(wanted))
-        inner.identity = {}
-        if inner.limit is None:
-            inner.order = []
-        alias = self._alias()
-        items: list[Node] = [
-            exp.Alias(this=inner.columns[number], alias=sql.identifier(f"v{number}")) for number in wanted
-        ]
-        body = self._finish(inner, items or [exp.Alias(this=sql.number(1), alias=sql.identifier("one"))])
-        table = exp.Subquery(this=body, alias=exp.TableAlias(this=sql.identifier(alias)))
-        made = {number: sql.column(alias, f"v{number}") for number in wanted}
+        join, made = self._beside(inner, wanted)
         select.columns = {**select.columns, **made}
-        select.joins.append(exp.Join(this=table, kind="CROSS"))
+        select.joins.append(join)
         select.identity = {}
         select.depth = max(select.depth, inner.depth)
         return select
@@ -282,6 +273,12 @@ class Joins(ABC):
         inner = self._relation(partition.inner, set(wanted))
         inner.columns = {partition.value: value, **inner.columns}
         del self.outer[partition.value]
+        join, made = self._beside(inner, wanted)
+        depth = max(outer.depth, inner.depth)
+        return Select(outer.source, made, depth=depth, joins=[join])
+
+    def _beside(self, inner: Select, wanted: Sequence[int]) -> tuple[Node, dict[int, Node]]:
+        """The join with rows that are computed for each row beside them, and the columns that are wanted of those."""
         inner.identity = {}
         if inner.limit is None:
             inner.order = []
@@ -292,8 +289,7 @@ class Joins(ABC):
         body = self._finish(inner, items or [exp.Alias(this=sql.number(1), alias=sql.identifier("one"))])
         table = exp.Subquery(this=body, alias=exp.TableAlias(this=sql.identifier(alias)))
         made = {number: sql.column(alias, f"v{number}") for number in wanted}
-        depth = max(outer.depth, inner.depth)
-        return Select(outer.source, made, depth=depth, joins=[exp.Join(this=table, kind="CROSS")])
+        return exp.Join(this=table, kind="CROSS"), made
 
     def _subtable(self, subtable: plan.Subtable) -> Select:
         select = self._shared(subtable.source)
