@@ -5,7 +5,6 @@ Source: https://learn.microsoft.com/entra/identity-platform/certificate-credenti
 
 from __future__ import annotations
 
-import base64
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,10 @@ from lurewire.identity.errors import (
     AssertionUnsigned,
     CertificateExpired,
 )
+from lurewire.identity.keys import base64url
 from lurewire.identity.models import AppCertificate
 from lurewire.identity.tables import certificates
+from lurewire.identity.tokens import SIGNATURE_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -38,8 +39,6 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 _ALGORITHMS = ("RS256", "PS256")
 _THUMBPRINTS = {"x5t#S256": certificates.c.thumbprint_sha256, "x5t": certificates.c.thumbprint}
-# Time is the injected clock's, and the rest has answers of its own: PyJWT checks the signature alone.
-_SIGNATURE_ONLY: Any = dict.fromkeys(("verify_exp", "verify_nbf", "verify_iat", "verify_aud", "verify_iss"), False)
 
 
 class Certificates:
@@ -60,8 +59,8 @@ class Certificates:
             "key_id": str(uuid.uuid4()),
             "app_id": app_id.lower(),
             "pem": certificate.public_bytes(Encoding.PEM),
-            "thumbprint": _base64url(certificate.fingerprint(hashes.SHA1())),  # noqa: S303 - the protocol names SHA-1
-            "thumbprint_sha256": _base64url(certificate.fingerprint(hashes.SHA256())),
+            "thumbprint": base64url(certificate.fingerprint(hashes.SHA1())),  # noqa: S303 - the protocol names SHA-1
+            "thumbprint_sha256": base64url(certificate.fingerprint(hashes.SHA256())),
             "created_at": self._clock.now().timestamp(),
         }
         try:
@@ -92,7 +91,7 @@ class Certificates:
             raise AssertionMalformed(reason="it is no JSON Web Token") from None
         certificate = self._signer(app_id, header)
         try:
-            claims = jwt.decode(assertion, certificate.public_key(), algorithms=_ALGORITHMS, options=_SIGNATURE_ONLY)  # type: ignore[arg-type]
+            claims = jwt.decode(assertion, certificate.public_key(), algorithms=_ALGORITHMS, options=SIGNATURE_ONLY)  # type: ignore[arg-type]
         except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
             raise AssertionUnsigned(app_id=app_id, reason="the key did not make the signature") from None
         except (jwt.InvalidTokenError, ValueError, RecursionError):
@@ -138,10 +137,6 @@ def _shown(row: Any) -> AppCertificate:
         certificate.not_valid_before_utc,
         certificate.not_valid_after_utc,
     )
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
 def _time(seconds: float) -> str:

@@ -42,7 +42,7 @@ class SigningKey:
     @property
     def thumbprint(self) -> str:
         """`x5t` (RFC 7517, section 4.8)."""
-        return _base64url(self.certificate.fingerprint(hashes.SHA1()))  # noqa: S303 - the RFC names SHA-1
+        return base64url(self.certificate.fingerprint(hashes.SHA1()))  # noqa: S303 - the RFC names SHA-1
 
     def jwk(self, issuer: str) -> dict[str, Any]:
         """The public key as JSON Web Key (RFC 7517)."""
@@ -52,8 +52,8 @@ class SigningKey:
             "use": "sig",
             "kid": self.kid,
             "x5t": self.thumbprint,
-            "n": _base64url(numbers.n.to_bytes(256, "big")),
-            "e": _base64url(numbers.e.to_bytes(3, "big")),
+            "n": base64url(numbers.n.to_bytes(256, "big")),
+            "e": base64url(numbers.e.to_bytes(3, "big")),
             "x5c": [base64.b64encode(self.certificate.public_bytes(serialization.Encoding.DER)).decode("ascii")],
             "issuer": issuer,
         }
@@ -89,7 +89,7 @@ def _make(now: datetime) -> SigningKey:
 
 def _kid(public: rsa.RSAPublicKey) -> str:
     der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return _base64url(hashlib.sha256(der).digest()[:20])
+    return base64url(hashlib.sha256(der).digest()[:20])
 
 
 def _pem(key: SigningKey) -> bytes:
@@ -106,5 +106,6 @@ def _open(pem: bytes) -> SigningKey:
     return SigningKey(_kid(private.public_key()), private, certificate)
 
 
-def _base64url(data: bytes) -> str:
+def base64url(data: bytes) -> str:
+    """Base64 in the alphabet of URLs, without padding (RFC 7515, section 2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -35,7 +35,6 @@ _MICROSOFT_HOSTS = frozenset(
     }
 )
 _HOST = re.compile(r"[A-Za-z0-9.\-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
-_AUTH_METHODS = ["client_secret_post", "private_key_jwt"]
 _NO_STORE = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"}
 
 
@@ -100,41 +99,30 @@ class _TokenService:
         self._identity = identity
 
     async def configuration(self, request: Request) -> Response:
-        tenant = self._tenant(request)
-        here = f"{origin(request, self._identity.base_url())}/{tenant}"
-        return JSONResponse(
-            {
-                "token_endpoint": f"{here}/oauth2/v2.0/token",
-                "token_endpoint_auth_methods_supported": _AUTH_METHODS,
-                "jwks_uri": f"{here}/discovery/v2.0/keys",
-                "response_modes_supported": ["query", "fragment", "form_post"],
-                "subject_types_supported": ["pairwise"],
-                "id_token_signing_alg_values_supported": ["RS256"],
-                "response_types_supported": ["code", "token"],
-                "scopes_supported": ["openid", "profile", "offline_access"],
-                "issuer": f"{here}/v2.0",
-                "authorization_endpoint": f"{here}/oauth2/v2.0/authorize",
-                "device_authorization_endpoint": f"{here}/oauth2/v2.0/devicecode",
-                "tenant_region_scope": None,
-                "cloud_instance_name": urlsplit(here).netloc,
-            }
-        )
+        here = self._tenant_url(request)
+        return self._metadata(here, "/v2.0", f"{here}/v2.0", ["openid", "profile", "offline_access"])
 
     async def configuration_v1(self, request: Request) -> Response:
-        here = f"{origin(request, self._identity.base_url())}/{self._tenant(request)}"
+        issuer = f"https://sts.windows.net/{self._identity.tenant_id}/"
+        return self._metadata(self._tenant_url(request), "", issuer, ["openid"])
+
+    def _tenant_url(self, request: Request) -> str:
+        return f"{origin(request, self._identity.base_url())}/{self._tenant(request)}"
+
+    def _metadata(self, here: str, version: str, issuer: str, scopes: list[str]) -> Response:
         return JSONResponse(
             {
-                "token_endpoint": f"{here}/oauth2/token",
-                "token_endpoint_auth_methods_supported": _AUTH_METHODS,
-                "jwks_uri": f"{here}/discovery/keys",
+                "token_endpoint": f"{here}/oauth2{version}/token",
+                "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
+                "jwks_uri": f"{here}/discovery{version}/keys",
                 "response_modes_supported": ["query", "fragment", "form_post"],
                 "subject_types_supported": ["pairwise"],
                 "id_token_signing_alg_values_supported": ["RS256"],
                 "response_types_supported": ["code", "token"],
-                "scopes_supported": ["openid"],
-                "issuer": f"https://sts.windows.net/{self._identity.tenant_id}/",
-                "authorization_endpoint": f"{here}/oauth2/authorize",
-                "device_authorization_endpoint": f"{here}/oauth2/devicecode",
+                "scopes_supported": scopes,
+                "issuer": issuer,
+                "authorization_endpoint": f"{here}/oauth2{version}/authorize",
+                "device_authorization_endpoint": f"{here}/oauth2{version}/devicecode",
                 "tenant_region_scope": None,
                 "cloud_instance_name": urlsplit(here).netloc,
             }

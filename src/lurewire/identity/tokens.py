@@ -33,7 +33,7 @@ _NUMBERS = ("exp", "nbf")
 
 
 # Time is the injected clock's, and the rest has answers of its own: PyJWT checks the signature alone.
-_SIGNATURE_ONLY: Options = {
+SIGNATURE_ONLY: Options = {
     "verify_exp": False,
     "verify_nbf": False,
     "verify_iat": False,
@@ -182,7 +182,7 @@ class Tokens:
         if header.get("alg") != "RS256" or key is None:
             raise Unauthenticated("bad_signature", "The access token is not signed with a key of this tenant.")
         try:
-            return jwt.decode(token, key, algorithms=["RS256"], options=_SIGNATURE_ONLY)
+            return jwt.decode(token, key, algorithms=["RS256"], options=SIGNATURE_ONLY)
         except jwt.InvalidSignatureError:
             raise Unauthenticated("bad_signature", "The access token's signature is not valid.") from None
         except (jwt.InvalidTokenError, ValueError, RecursionError):

@@ -227,10 +227,10 @@ def _statistics_bag(series: Json, ignore: bool | None) -> Json:
     return {**bag, "sum": float(math.fsum(values)), "len": len(series)}
 
 
-def _columns(
+def columns_of(
     prefix: str, names: tuple[tuple[str, KqlType], ...]
 ) -> Callable[[tree.Call], tuple[tuple[str, KqlType], ...]]:
-    """`series_stats_y_min` and so on."""
+    """The columns of a call that stands alone, named after its first argument: `series_stats_y_min` and so on."""
 
     def columns(node: tree.Call) -> tuple[tuple[str, KqlType], ...]:
         inner = result_name(node.arguments[0]) if node.arguments else None
@@ -364,9 +364,9 @@ FUNCTIONS = (
         (_ARRAY, _FLAG),
         _DYNAMIC,
         optional=1,
-        columns=_columns("series_stats", _STATISTICS),
+        columns=columns_of("series_stats", _STATISTICS),
     ),
     scripted("series_stats_dynamic", _statistics_bag, (_ARRAY, _FLAG), _DYNAMIC, optional=1),
-    scripted("series_fit_line", _fit_line, (_ARRAY,), _DYNAMIC, columns=_columns("series_fit_line", _LINE)),
+    scripted("series_fit_line", _fit_line, (_ARRAY,), _DYNAMIC, columns=columns_of("series_fit_line", _LINE)),
     scripted("series_fit_line_dynamic", _fit_line_bag, (_ARRAY,), _DYNAMIC),
 )

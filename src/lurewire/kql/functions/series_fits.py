@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lurewire.kql.naming import result_name
 from lurewire.kql.types import KqlType
 
 from .common import scripted
 from .registry import dynamic, whole
+from .series import columns_of
 from .series_points import Json, Points, numbers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lurewire.kql import tree
 
 _DYNAMIC, _REAL, _LONG = KqlType.DYNAMIC, KqlType.REAL, KqlType.LONG
 #: Points that a line goes through at least.
@@ -49,16 +43,6 @@ _POLYNOMIAL = (
     ("rvariance", _REAL),
     ("poly_fit", _DYNAMIC),
 )
-
-
-def _columns(
-    prefix: str, names: tuple[tuple[str, KqlType], ...]
-) -> Callable[[tree.Call], tuple[tuple[str, KqlType], ...]]:
-    def columns(node: tree.Call) -> tuple[tuple[str, KqlType], ...]:
-        inner = result_name(node.arguments[0]) if node.arguments else None
-        return tuple((f"{prefix}_{inner or ''}_{name}", kind) for name, kind in names)
-
-    return columns
 
 
 def _variance(deviations: Points) -> float:
@@ -168,7 +152,9 @@ def _polynomial(series: Json, places: Json, degree: int | None) -> Json:
 _SERIES = dynamic("series")
 
 FUNCTIONS = (
-    scripted("series_fit_2lines", _two_lines, (_SERIES,), _DYNAMIC, columns=_columns("series_fit_2lines", _TWO_LINES)),
+    scripted(
+        "series_fit_2lines", _two_lines, (_SERIES,), _DYNAMIC, columns=columns_of("series_fit_2lines", _TWO_LINES)
+    ),
     scripted("series_fit_2lines_dynamic", _two_lines_bag, (_SERIES,), _DYNAMIC),
     scripted(
         "series_fit_poly",
@@ -176,6 +162,6 @@ FUNCTIONS = (
         (_SERIES, dynamic("x_series"), whole("degree")),
         _DYNAMIC,
         optional=2,
-        columns=_columns("series_fit_poly", _POLYNOMIAL),
+        columns=columns_of("series_fit_poly", _POLYNOMIAL),
     ),
 )

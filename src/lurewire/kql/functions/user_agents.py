@@ -35,46 +35,26 @@ def _parser() -> Any:
     return Parser(Resolver(load_lazy_builtins()))
 
 
-def _browser(agent: str) -> dict[str, str]:
-    found = _parser().parse_user_agent(agent)
-    return {
-        "Family": found.family if found else _OTHER,
-        "MajorVersion": _part(found, "major"),
-        "MinorVersion": _part(found, "minor"),
-        "Patch": _part(found, "patch"),
-    }
-
-
-def _system(agent: str) -> dict[str, str]:
-    found = _parser().parse_os(agent)
-    return {
-        "Family": found.family if found else _OTHER,
-        "MajorVersion": _part(found, "major"),
-        "MinorVersion": _part(found, "minor"),
-        "Patch": _part(found, "patch"),
-        "PatchMinor": _part(found, "patch_minor"),
-    }
-
-
-def _device(agent: str) -> dict[str, str]:
-    found = _parser().parse_device(agent)
-    return {
-        "Family": found.family if found else _OTHER,
-        "Brand": _part(found, "brand"),
-        "Model": _part(found, "model"),
-    }
-
-
-def _part(found: Any, name: str) -> str:
-    return getattr(found, name, None) or ""
-
-
-#: What can be looked for: its name in the result, and how it is found.
-_TARGETS = {
-    "browser": ("Browser", _browser),
-    "os": ("OperatingSystem", _system),
-    "device": ("Device", _device),
+#: What can be looked for: its name in the result, the parser's method, and the parts beside the family.
+_TARGETS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "browser": (
+        "Browser",
+        "parse_user_agent",
+        {"MajorVersion": "major", "MinorVersion": "minor", "Patch": "patch"},
+    ),
+    "os": (
+        "OperatingSystem",
+        "parse_os",
+        {"MajorVersion": "major", "MinorVersion": "minor", "Patch": "patch", "PatchMinor": "patch_minor"},
+    ),
+    "device": ("Device", "parse_device", {"Brand": "brand", "Model": "model"}),
 }
+
+
+def _found(agent: str, method: str, parts: dict[str, str]) -> dict[str, str]:
+    found = getattr(_parser(), method)(agent)
+    shown = {label: getattr(found, name, None) or "" for label, name in parts.items()}
+    return {"Family": found.family if found else _OTHER, **shown}
 
 
 def _parse_user_agent(agent: str, looked_for: Any) -> dict[str, Any] | None:
@@ -82,7 +62,11 @@ def _parse_user_agent(agent: str, looked_for: Any) -> dict[str, Any] | None:
     if not wanted or not all(isinstance(item, str) and item.lower() in _TARGETS for item in wanted):
         return None
     names = {item.lower() for item in wanted}
-    return {label: find(agent[:_LONGEST]) for name, (label, find) in _TARGETS.items() if name in names}
+    return {
+        label: _found(agent[:_LONGEST], method, parts)
+        for name, (label, method, parts) in _TARGETS.items()
+        if name in names
+    }
 
 
 def _check(target: str, node: tree.Call) -> None:

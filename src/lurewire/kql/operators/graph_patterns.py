@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Direction = Literal["right", "left", "any"]
 
 #: The functions whose first argument is a variable edge or its inner nodes.
-PATH_FUNCTIONS = ("all", "any", "map")
+PATH_FUNCTIONS = frozenset({"all", "any", "map"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,27 +110,20 @@ def parse_pattern(parser: Parser) -> GraphPattern:
     return pattern
 
 
-def parts(node: object) -> Iterator[tree.Expression]:
-    """An expression and all below it."""
-    if isinstance(node, tree.Expression):
-        yield node
-    if isinstance(node, tree.Node):
-        for field in fields(node):
-            yield from parts(getattr(node, field.name))
-    elif isinstance(node, tuple):
-        for item in node:
-            yield from parts(item)
-
-
-def outside(node: object) -> Iterator[tree.Expression]:
-    """The same without what stands inside all(), any() and map()."""
-    if isinstance(node, tree.Call) and node.name in PATH_FUNCTIONS:
+def parts(node: object, closed: frozenset[str] = frozenset()) -> Iterator[tree.Expression]:
+    """An expression and all below it, without the calls of the functions `closed`."""
+    if isinstance(node, tree.Call) and node.name in closed:
         return
     if isinstance(node, tree.Expression):
         yield node
     if isinstance(node, tree.Node):
         for field in fields(node):
-            yield from outside(getattr(node, field.name))
+            yield from parts(getattr(node, field.name), closed)
     elif isinstance(node, tuple):
         for item in node:
-            yield from outside(item)
+            yield from parts(item, closed)
+
+
+def outside(node: object) -> Iterator[tree.Expression]:
+    """The same without what stands inside all(), any() and map()."""
+    return parts(node, PATH_FUNCTIONS)
