@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ from .scope import Context, Rows
 from .types import Column, KqlType, Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .dialects.registry import DialectName
     from .external import External
@@ -114,22 +115,24 @@ def compile(  # noqa: A001 - the name of the public call; nothing here uses the 
     on the data, which a first query finds. Without it such a query is refused by name.
     `dialect` is the engine that the SQL is for; what it cannot print is refused by name.
     """
-    printer = DIALECTS[dialect]
-    try:
-        windowed = Windowed(window, keep_identity)
-        return _compile(text, catalog, PROFILES[profile], windowed, values or {}, explore, printer)
-    except NotPrinted as refused:
-        raise KqlError([diagnostic(_placed(refused, text), text)]) from None
-    except Problem as problem:
-        raise KqlError([diagnostic(problem, text)]) from None
-    except RecursionError:
-        raise KqlError([Diagnostic("limit", LIMIT, "the query nests too deeply", 1, 1)]) from None
+    windowed = Windowed(window, keep_identity)
+    with _told(text):
+        return _compile(text, catalog, PROFILES[profile], windowed, values or {}, explore, DIALECTS[dialect])
 
 
 def bind_query(text: str, catalog: Catalog, *, profile: ProfileName = "query") -> plan.BoundQuery:
     """A query's plan, which no engine knows yet; raises KqlError with all that is wrong."""
-    try:
+    with _told(text):
         return _bind(text, {}, Context(catalog, PROFILES[profile]))[0].query
+
+
+@contextmanager
+def _told(text: str) -> Iterator[None]:
+    """What stops a compilation as the KqlError that says where in the query."""
+    try:
+        yield
+    except NotPrinted as refused:
+        raise KqlError([diagnostic(_placed(refused, text), text)]) from None
     except Problem as problem:
         raise KqlError([diagnostic(problem, text)]) from None
     except RecursionError:

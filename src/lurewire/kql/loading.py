@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from sqlglot import exp
-from sqlglot.dialects.duckdb import DuckDB
 
 from .dialects import duckdb_convert, sql
+from .dialects.duckdb_print import text_of
 from .sources import arrow_columns
 from .types import TYPE_NAMES, Column, KqlType, Table
 
@@ -72,7 +72,7 @@ def define(
     for index, column in enumerate(wanted):
         place = places.get(column.name)
         value = _missing(column.type) if place is None else _converted(f"c{place}", stored[place].type, column.type)
-        parts.append(f"{DuckDB.Generator(dialect='duckdb').generate(value)} AS c{index}")
+        parts.append(f"{text_of(value)} AS c{index}")
     select = f"SELECT {', '.join(parts) or '0 AS c0'} FROM {staging}"  # noqa: S608 - generated names
     connection.execute(f"CREATE TEMP VIEW {relation} AS {select}")
     return Table(name, tuple(wanted), relation, tuple(f"c{index}" for index in range(len(wanted))))

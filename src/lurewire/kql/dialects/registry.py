@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from sqlglot.dialects.clickhouse import ClickHouse
-
 from lurewire.kql import safety
 
 from . import clickhouse_functions, clickhouse_relations, duckdb_print, duckdb_relations
@@ -35,6 +33,8 @@ class Dialect:
 
 
 def _clickhouse_text(node: exp.Expression) -> str:
+    from sqlglot.dialects.clickhouse import ClickHouse  # noqa: PLC0415 - slow to import, and few print it
+
     return ClickHouse.Generator(dialect="clickhouse").generate(node, copy=False)
 
 
