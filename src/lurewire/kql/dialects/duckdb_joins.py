@@ -84,8 +84,9 @@ class Joins(ABC):
 
     def _join(self, join: plan.Join, needed: set[int]) -> Select:
         left_keys, right_keys = [key for key, _ in join.keys], [key for _, key in join.keys]
-        left = self._side(join.left, join.left_columns, left_keys, needed)
-        right = self._side(join.right, join.right_columns, right_keys, needed)
+        no_left, no_right = join.kind in ("rightouter", "fullouter"), join.kind in ("leftouter", "fullouter")
+        left = self._side(join.left, join.left_columns, left_keys, needed, absent=no_left)
+        right = self._side(join.right, join.right_columns, right_keys, needed, absent=no_right)
         if join.kind == "innerunique":
             left.distinct_on = self._keys(left, left_keys)
             left = self._wrap(left, set(left.columns))
@@ -100,9 +101,9 @@ class Joins(ABC):
         if kind not in ("SEMI", "ANTI"):
             columns.update(right.columns)
         lacking: list[tuple[int, KqlType]] = []
-        if join.kind in ("rightouter", "fullouter"):
+        if no_left:
             lacking.extend(join.left_columns)
-        if join.kind in ("leftouter", "fullouter"):
+        if no_right:
             lacking.extend(join.right_columns)
         for number, type_ in lacking:
             if type_ is KqlType.STRING and number in columns:
@@ -115,15 +116,23 @@ class Joins(ABC):
         columns: Sequence[tuple[int, KqlType]],
         keys: Sequence[plan.Scalar],
         needed: set[int],
+        *,
+        absent: bool,
     ) -> Select:
-        """One side as a source of its own, without an order."""
+        """One side as a source of its own, without an order.
+
+        Where rows may have none of it (`absent`), a constant must be a column of the source, so that it is null there.
+        """
         wanted = ({number for number, _ in columns} & needed) | read_by(keys)
         select = self._relation(relation, wanted)
         select.identity = {}
         if select.limit is None:
             select.order = []
         plain = not (select.where or select.joins or select.distinct_on or select.group is not None)
-        if plain and select.limit is None and select.source is not None and all_simple(select, wanted):
+        simple = all_simple(select, wanted) and not (
+            absent and any(not isinstance(select.columns[number], exp.Column) for number in wanted)
+        )
+        if plain and select.limit is None and select.source is not None and simple:
             return select
         select = self._wrap(select, wanted)
         select.order = []
