@@ -36,8 +36,6 @@ RANDOM = settings(
     derandomize="LUREWIRE_FUZZ" not in os.environ,
     database=None,
 )
-#: One row of several stands for a group; a sort before hides from the evaluator that any of them may.
-_ANY_ROW = re.compile(r"\b(sort|order)\b.*\b(arg_max|arg_min|argmax|argmin)\b", re.DOTALL)
 #: Seeds of the rows for our own rules.
 SEEDS = range(10)
 
@@ -117,7 +115,7 @@ def test_random_pipelines(one: Relation, other: Relation, texts: list[str]) -> N
     engine = Engine(tables)
     for text in texts:
         found = judge(text, tables, engine)
-        assert found.outcome != "disagreed" or _ANY_ROW.search(text), f"{text}\n  {found.why}"
+        assert found.outcome != "disagreed", f"{text}\n  {found.why}"
     engine.close()
 
 

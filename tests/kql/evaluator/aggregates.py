@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from lurewire.kql.types import KqlType as K
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from lurewire.kql import tree
 
+#: Which of several rows stands for all where any may: whoever asks again with another number learns whether it matters.
+ANY_ROW: ContextVar[int] = ContextVar("ANY_ROW", default=0)
 #: Elements that a list or set keeps at most.
 _MOST = 1_048_576
 
@@ -47,8 +50,8 @@ def _extreme(descending: bool) -> Callable[[list[Any], K], Any]:
     def extreme(values: list[Any], kind: K) -> Any:
         if any(is_missing(value) for value in values):
             raise Refused("min() or max() with NaN")
-        if kind is K.STRING:
-            values = [value for value in values if value != ""] or values
+        if kind is K.STRING and not descending and "" in values and any(values):
+            raise Refused("min() of texts of which one is empty: no page says whether it counts")
         return (max if descending else min)(values, key=sort_key) if values else None
 
     return extreme
@@ -227,6 +230,10 @@ def _nothing(kind: K) -> Any:
     return "" if kind is K.STRING else None
 
 
+def _any(rows: list[Cursor]) -> Cursor:
+    return rows[ANY_ROW.get() % len(rows)]
+
+
 def rows_of(
     scope: Scope, relation: Relation, node: tree.Call
 ) -> list[tuple[tree.Expression, K, Callable[[Cursor], Any]]]:
@@ -244,13 +251,15 @@ def rows_of(
             return None
         if not node.name.startswith("arg"):
             full = [row for row in rows if first.of(row) not in (None, "")] if len(bound) == 1 else []
-            return (full or rows)[0]
+            return _any(full or rows)
         known = [row for row in rows if not is_missing(first.of(row))]
         if any(isinstance(first.of(row), float) and math.isnan(first.of(row)) for row in rows):
             raise Refused("arg_max() with NaN")
         if not known:
-            return rows[0]
-        return (max if node.name.endswith("max") else min)(known, key=lambda row: sort_key(first.of(row)))
+            return _any(rows)
+        keys = [sort_key(first.of(row)) for row in known]
+        best = (max if node.name.endswith("max") else min)(keys)
+        return _any([row for row, key in zip(known, keys, strict=True) if key == best])
 
     def value_of(value: Expr) -> Callable[[Cursor], Any]:
         return lambda group: _nothing(value.kind) if (row := chosen(group)) is None else value.of(row)

@@ -31,6 +31,7 @@ from lurewire.kql import (
     compile as compile_kql,
 )
 
+from .aggregates import ANY_ROW
 from .model import Relation
 from .pipeline import evaluate
 from .values import Refused, Stopped, json_text, plain
@@ -181,12 +182,20 @@ def judge(text: str, database: Database, engine: Engine) -> Judgement:
         return Judgement("agreed", rows=len(rows))
     answers = {tuple(sorted(_shapes(mine.rows, loose=True)))}
     for seed in range(4):
-        turned = {name: _turned(relation, seed) for name, relation in database.items()}
-        other = evaluate(text, turned, NOW)
+        other = _otherwise(text, database, seed)
         if not same(other, rows):
             return Judgement("agreed", rows=len(rows))
         answers.add(tuple(sorted(_shapes(other.rows, loose=True))))
     return Judgement("open" if len(answers) > 1 else "disagreed", difference, len(rows))
+
+
+def _otherwise(text: str, database: Database, seed: int) -> Relation:
+    """The evaluator's answer where the rows come in another order, and another of several stands for all."""
+    chosen = ANY_ROW.set(seed + 1)
+    try:
+        return evaluate(text, {name: _turned(relation, seed) for name, relation in database.items()}, NOW)
+    finally:
+        ANY_ROW.reset(chosen)
 
 
 def _turned(relation: Relation, seed: int) -> Relation:
