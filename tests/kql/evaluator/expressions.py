@@ -385,7 +385,7 @@ def _real_rest(a: float, b: float) -> float:
     if math.isinf(b):
         raise Refused("% by an infinity")
     found = math.fmod(a, abs(b))
-    return found + abs(b) if found < 0 else found
+    return found + abs(b) if found < 0 else abs(found)  # no negative zero either
 
 
 def _real(work: Callable[[float, float], float]) -> Callable[[float, float], float]:

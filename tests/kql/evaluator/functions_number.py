@@ -87,9 +87,10 @@ def _shift(value: int, by: int, *, left: bool) -> int:
 
 for _name, _work in {
     "sin": math.sin, "cos": math.cos, "tan": math.tan, "asin": math.asin, "acos": math.acos, "atan": math.atan,
-    "exp": math.exp, "sqrt": math.sqrt, "degrees": math.degrees, "radians": math.radians,
+    "exp": math.exp, "degrees": math.degrees, "radians": math.radians,
 }.items():  # fmt: skip
     function(_name, "r", K.REAL, _safe(_work))
+function("sqrt", "r", K.REAL, lambda x: None if x < 0 else math.sqrt(x))
 function("exp2", "r", K.REAL, lambda x: _power(2.0, x))
 function("exp10", "r", K.REAL, lambda x: _power(10.0, x))
 function("log", "r", K.REAL, _log(math.log))
