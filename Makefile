@@ -14,7 +14,7 @@ LOCKS := requirements/dev.txt requirements/server.txt
 # Clients with pins of their own, some over 100 MB: apart from .venv, so that neither holds the other's versions back.
 CLIENTS := .venv-clients
 
-.PHONY: help install demo test soak clients lint bench conformance kql-corpus docs lock clean
+.PHONY: help install demo test soak clients lint bench conformance kql-corpus kql-analyser docs lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,8 +39,9 @@ test: install ## every test but soak and clients (under 25 minutes)
 
 soak: install ## the full crash, fuzz and storm numbers
 	LUREWIRE_FUZZ=100000 LUREWIRE_CRASH_ROUNDS=50 $(BIN)/python -m pytest --timeout 7200 --durations 20 \
-	  tests/soak tests/e2e/test_crash.py tests/kql/test_robust.py tests/kql/test_lexer.py tests/kql/test_fuzz.py tests/kql/test_differential.py tests/workspace/test_workspace_crash.py \
-	  tests/sensor/test_sensor_process.py tests/playbooks/test_resume.py
+	  tests/soak tests/e2e/test_crash.py tests/kql/test_robust.py tests/kql/test_lexer.py tests/kql/test_fuzz.py tests/kql/test_differential.py \
+	  tests/sensor/test_sensor_process.py tests/playbooks/test_resume.py tests/hostile
+	LUREWIRE_CRASH_ROUNDS=200 $(BIN)/python -m pytest --timeout 7200 -s tests/workspace/test_workspace_crash.py
 
 $(CLIENTS)/.installed: requirements/clients.txt
 	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
@@ -64,6 +65,13 @@ conformance: install ## recorded KQL cases; CASES=file MIN=percent
 
 kql-corpus: install ## compile and run a corpus of KQL; DIR=folder-or-jsonl MIN=percent SCHEMAS=file
 	$(BIN)/python tools/kql_corpus.py "$(DIR)" $(if $(MIN),--min $(MIN)) $(if $(SCHEMAS),--schemas $(SCHEMAS))
+
+tools/kql_analyser/node_modules/.installed: $(VENV)/.installed tools/kql_analyser/package-lock.json
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix tools/kql_analyser --ignore-scripts --no-audit --no-fund
+	touch $@
+
+kql-analyser: install tools/kql_analyser/node_modules/.installed ## compare a corpus with Microsoft's analyser; DIR=folder-or-jsonl MIN=percent SCHEMAS=file
+	$(BIN)/python tools/kql_analyser.py "$(DIR)" $(if $(MIN),--min $(MIN)) $(if $(SCHEMAS),--schemas $(SCHEMAS))
 
 docs: install ## the manual, in docs/_build
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build

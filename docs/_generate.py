@@ -1,19 +1,27 @@
 """Writes the pages of the manual that tables in the code decide: `python docs/_generate.py`.
 
-`settings.md` is `lurewire.settings.SETTINGS`; `limits.md` is the `LIMITS` of every room's `limits.py`. A test fails while
-a page is older than its table.
+`settings.md` is `lurewire.settings.SETTINGS`; `limits.md` is the `LIMITS` of every room's `limits.py`; `routes.md` is what
+the routes of a server that is built for it declare. A test fails while a page is older than its table.
 """  # noqa: INP001 - a script
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lurewire.settings import SETTINGS
+from lurewire.app.build import Core
+from lurewire.core.clock import SystemClock
+from lurewire.core.http import Audience, Public
+from lurewire.settings import SETTINGS, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lurewire.core.http import RoomRoutes, Route
     from lurewire.settings import Setting
 
 DOCS = Path(__file__).parent
@@ -51,7 +59,33 @@ The setting `limits` gives a limit another value, by its name. Those of the KQL 
 fixed.
 """
 
+_ROUTES_HEAD = """\
+# Routes
+
+What answers, and what it takes. Most routes need a token for one service and a role that allows an action at the
+resource in the path; the others say why they need none. A test asks every route with every built-in role.
+
+`{name}` stands for one segment of a path, `{name:path}` for one or more. Case does not count. The actions of Microsoft
+Graph (`microsoft.directory/...`) come with its permissions, `Application.Read.All` and others, never with a role of
+Azure's.
+"""
+
+_SERVICES = {
+    Audience.MANAGEMENT: "Resource Manager",
+    Audience.MONITOR: "Azure Monitor",
+    Audience.LOG_ANALYTICS: "Log Analytics",
+    Audience.VAULT: "Key Vault",
+    Audience.GRAPH: "Microsoft Graph",
+}
+
 _ROOM_TITLES = {
+    "collector": "HTTP Data Collector API",
+    "graph": "Microsoft Graph",
+    "managed identity": "Managed identities",
+    "samples": "Schema from a sample",
+    "testbench": "Test bench",
+    "tables": "Workspaces and tables",
+    "keys": "Keys of workspaces",
     "arm": "Resource Manager",
     "ipintel": "IP lookup",
     "kql": "KQL compiler",
@@ -134,7 +168,45 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-PAGES = {"settings.md": settings_page, "limits.md": limits_page}
+def routes_page() -> str:
+    """The text of `routes.md`."""
+    parts = [_GENERATED + _ROUTES_HEAD]
+    for room in sorted(_rooms(), key=lambda room: room.room):
+        rows: dict[tuple[str, str], list[str]] = {}
+        for route in room.routes:
+            rows.setdefault((route.path, _needs(route)), []).append(route.method)
+        lines = [
+            f"| {', '.join(dict.fromkeys(methods))} | {_code(path)} | {needs} |"
+            for (path, needs), methods in sorted(rows.items())
+        ]
+        title = _ROOM_TITLES.get(room.room, room.room[:1].upper() + room.room[1:])
+        head = f"\n## {title}\n\n| Method | Path | Needs |\n| --- | --- | --- |\n"
+        parts.append(head + "\n".join(lines) + "\n")
+    return "".join(parts)
+
+
+def _needs(route: Route) -> str:
+    if isinstance(route.access, Public):
+        return f"no token: {_cell(route.access.reason)}"
+    kind = "data action" if route.access.data else "action"
+    return f"{kind} {_code(route.access.action)}, {_SERVICES[route.access.audience]}"
+
+
+def _rooms() -> Sequence[RoomRoutes]:
+    async def build(folder: Path) -> Sequence[RoomRoutes]:
+        core = Core(folder, Settings({"testbench.enabled": True, "solutions": []}), SystemClock())
+        core.open()
+        try:
+            await core.start(8443)
+            return core.routes
+        finally:
+            await core.stop()
+
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(build(Path(folder)))
+
+
+PAGES = {"settings.md": settings_page, "limits.md": limits_page, "routes.md": routes_page}
 
 
 if __name__ == "__main__":

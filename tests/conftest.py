@@ -23,7 +23,11 @@ FREE_PORTS = {
     "sensor.ssh_port": 0,
     "sensor.http_port": 0,
     "sensor.proxy_from": [PROXY],
-    "limits": {"ipintel.lookups_per_hour": 1_000_000, "analytics.alerts_per_run": 1_000_000},
+    "limits": {
+        "ipintel.lookups_per_hour": 1_000_000,
+        "analytics.alerts_per_run": 1_000_000,
+        "workspace.user_queries": 1_000_000,
+    },
 }
 
 

@@ -30,11 +30,46 @@ LETTERS = {
 }
 
 
+_NAME = [{"name": "Name", "type": "string"}]
+_REPORT = {"name": "ReportReferenceLink", "type": "string"}
+
+# Pages are https://learn.microsoft.com/azure/azure-monitor/reference/tables/ and the table's name in lower case.
 ADDED = {
-    # https://learn.microsoft.com/azure/azure-monitor/reference/tables/securityalert; the recorded schema lacks both.
+    # Their pages list `Name`; the recorded schemas of documented tables have no column of that name anywhere.
+    "AppAvailabilityResults": _NAME,
+    "AppBrowserTimings": _NAME,
+    "AppDependencies": _NAME,
+    "AppEvents": _NAME,
+    "AppMetrics": _NAME,
+    "AppPageViews": _NAME,
+    "AppRequests": _NAME,
+    "ContainerInventory": _NAME,
+    "InsightsMetrics": _NAME,
+    "KubePodInventory": _NAME,
+    # The page says that a service's columns come with its first record; these two come with that of every service, and
+    # Microsoft's ASIM parsers of Azure Firewall read them.
+    "AzureDiagnostics": [{"name": "ResourceId", "type": "string"}, {"name": "SubscriptionId", "type": "string"}],
+    # What threat intelligence adds to a record about an address (azure/azure-monitor/vm/vminsights-log-query lists it for
+    # VMConnection); Microsoft's ASIM parsers read the link from both tables.
+    "DnsEvents": [*_NAME, _REPORT],
+    "WindowsFirewall": [_REPORT],
+    # The page lists both.
     "SecurityAlert": [{"name": "SourceSystem", "type": "string"}, {"name": "TenantId", "type": "string"}],
+    # Microsoft's ASIM parsers read both; WindowsEvent's page lists the first too.
+    "SecurityEvent": [{"name": "EventOriginId", "type": "string"}, {"name": "ImpersonationLevel", "type": "string"}],
 }
-"""Columns that a table's documentation has and the recorded truth has not."""
+"""Columns that a table has and the recorded truth has not."""
+
+
+def kind(table: str, column: dict[str, str]) -> str:
+    """The type of a column: where records of `_CL` tables name theirs by suffix, `_b` is bool.
+
+    The recorded truth has some as int, after `SByte`, which is how the engine calls the type it keeps a bool in:
+    https://learn.microsoft.com/kusto/query/scalar-data-types/bool and
+    https://learn.microsoft.com/azure/azure-monitor/logs/data-collector-api#record-type-and-properties.
+    """
+    boolean = table.endswith("_CL") and column["name"].endswith("_b") and column["type"] == "int"
+    return "bool" if boolean else column["type"]
 
 
 def compact(tables: dict[str, list[dict[str, str]]]) -> bytes:
@@ -44,7 +79,7 @@ def compact(tables: dict[str, list[dict[str, str]]]) -> bytes:
         if any("," in column["name"] for column in columns):
             raise ValueError(f"{name}: a column name holds the separator")
         missing = [added for added in ADDED.get(name, []) if added not in columns]
-        lines[name] = ",".join(LETTERS[column["type"]] + column["name"] for column in columns + missing)
+        lines[name] = ",".join(LETTERS[kind(name, column)] + column["name"] for column in columns + missing)
     return json.dumps(lines, separators=(",", ":")).encode()
 
 

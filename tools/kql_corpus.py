@@ -5,10 +5,11 @@
 
 A corpus are files of any container that `lurewire kql check` reads: .kql, .txt, Markdown fences, YAML, ARM and portal JSON,
 and JSON lines of {id, query}. The tables have the published schemas of Azure, or those of `--schemas`. Queries that are
-equal but for white space count once; transformations and template expressions are no queries. Columns that depend on data
-(bag_unpack, pivot) are taken to be those that the query names; externaldata reads nothing. `--failures` writes
-{id, code, message, line, column} of every query that fails, as JSON lines. Exit code 1 below `--min` percent, 2 for a
-corpus that cannot be read.
+equal but for white space count once; transformations and template expressions are no queries. Saved functions, such as
+ASIM's parsers, are known to every query of the corpus, and each is called by each of its names, with an empty value for a
+parameter that has no default; of two with a name the later file's counts. Columns that depend on data (bag_unpack, pivot)
+are taken to be those that the query names; externaldata reads nothing. `--failures` writes {id, code, message, line,
+column} of every query that fails, as JSON lines. Exit code 1 below `--min` percent, 2 for a corpus that cannot be read.
 """
 
 from __future__ import annotations
@@ -26,12 +27,21 @@ from typing import TYPE_CHECKING, Any
 
 from lurewire.kql import CompiledQuery, KqlError, closed_connection, execute
 from lurewire.kql import compile as compile_kql
-from lurewire.kqltools import CONTAINERS, KnownCatalog, Unreadable, UsageProblem, queries_in, read_schemas, read_text
+from lurewire.kqltools import (
+    CONTAINERS,
+    KnownCatalog,
+    Unreadable,
+    UsageProblem,
+    call_of,
+    queries_in,
+    read_schemas,
+    read_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from lurewire.kql import Column, Diagnostic, Table
+    from lurewire.kql import Column, Diagnostic, SavedFunction, Table
 
 #: What now() means: 2026-01-15T00:00:00Z. Nothing depends on it.
 NOW = {"now": 639_040_320_000_000_000}
@@ -56,7 +66,10 @@ _STORAGE = {
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A query that does not run, by the first of its errors; `construct` is what it is counted under."""
+    """A query that does not run, by the first of its errors; `construct` is what it is counted under.
+
+    `absent` says that all of its errors are names of sources that are not in the schemas.
+    """
 
     id: str
     code: str
@@ -64,6 +77,7 @@ class Failure:
     message: str
     line: int
     column: int
+    absent: bool = False
 
 
 @dataclass(slots=True)
@@ -71,6 +85,8 @@ class Report:
     """What became of a corpus; `unreadable` and `skipped` are files and queries that were not tried."""
 
     ran: int = 0
+    functions_ran: int = 0
+    functions: int = 0
     failures: list[Failure] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
@@ -90,14 +106,22 @@ class Report:
 class EmptyTables(KnownCatalog):
     """A catalogue whose tables are made, without rows, when a query names them."""
 
-    def __init__(self, given: dict[str, tuple[Column, ...]] | None = None) -> None:
-        super().__init__(given or {}, builtin=given is None)
+    def __init__(
+        self, given: dict[str, tuple[Column, ...]] | None = None, functions: Iterable[SavedFunction] = ()
+    ) -> None:
+        super().__init__(given or {}, functions, builtin=given is None)
         self.connection = closed_connection()
         self._made_here: set[str] = set()
 
     def table(self, name: str) -> Table | None:
         """The table, which from now on is in the database too."""
-        table = super().table(name)
+        return self._made_real(super().table(name))
+
+    def watchlist(self, alias: str) -> Table | None:
+        """The watchlist, likewise."""
+        return self._made_real(super().watchlist(alias))
+
+    def _made_real(self, table: Table | None) -> Table | None:
         if table is not None and table.relation not in self._made_here:
             self._made_here.add(table.relation)
             self.connection.execute(_definition(table))
@@ -123,24 +147,35 @@ def _definition(table: Table) -> str:
 # Queries
 
 
-def read_corpus(paths: Sequence[Path], report: Report) -> Iterator[tuple[str, str]]:
-    """Every query once, with its file and its name there."""
+@dataclass(slots=True)
+class Corpus:
+    """The queries of a corpus once each, by file and name there, and its functions by name, with their files."""
+
+    queries: dict[str, str] = field(default_factory=dict)
+    functions: dict[str, tuple[str, SavedFunction]] = field(default_factory=dict)
+
+
+def read_corpus(paths: Sequence[Path], report: Report) -> Corpus:
+    """All that is in the files; raises UsageProblem for a path that is not there."""
     seen: set[str] = set()
+    corpus = Corpus()
     for path in _files(paths):
         try:
             queries = queries_in(read_text(path), str(path))
         except Unreadable as error:
             report.unreadable.append(f"{error.path}:{error.line}: {error.message}")
             continue
-        for query in queries:
+        for number, query in enumerate(queries):
             if query.transform or query.problem:
                 report.skipped += 1
                 continue
-            text = query.prefix + query.text
-            key = re.sub(r"\s+", " ", text).strip()
-            if key not in seen:
+            corpus.functions.update({function.name: (str(path), function) for function in query.functions})
+            key = re.sub(r"\s+", " ", query.text).strip()
+            if not query.functions and key not in seen:
                 seen.add(key)
-                yield f"{path}#{query.name}", text
+                name = f"{path}#{query.name}"
+                corpus.queries[name if name not in corpus.queries else f"{name}#{number}"] = query.text
+    return corpus
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -209,22 +244,48 @@ def _nothing(_location: str) -> bytes:
     return b""
 
 
-def run_corpus(paths: Sequence[Path], catalog: EmptyTables) -> Report:
-    """Tries every query of the corpus; raises UsageProblem for a path that is not there."""
-    report, runner = Report(), Runner(catalog)
-    for name, text in read_corpus(paths, report):
-        catalog.missing.clear()
-        try:
-            runner.run(text)
-        except KqlError as error:
-            report.failures.append(_failure(name, error.errors[0], catalog))
-            report.unknown.update(sorted({one.token or "" for one in error.errors if _is_unknown(one, catalog)}))
-        except Exception as error:  # noqa: BLE001 - that anything else is raised is a finding of its own
-            message = f"{type(error).__name__}: {str(error)[:300]}"
-            report.failures.append(Failure(name, CRASH, f"{CRASH}: {type(error).__name__}", message, 1, 1))
-        else:
-            report.ran += 1
+def run_corpus(paths: Sequence[Path], given: dict[str, tuple[Column, ...]] | None = None) -> Report:
+    """Tries every query and function of the corpus; raises UsageProblem for a path that is not there."""
+    report = Report()
+    corpus = read_corpus(paths, report)
+    catalog = EmptyTables(given, [function for _, function in corpus.functions.values()])
+    runner = Runner(catalog)
+    for name, text in corpus.queries.items():
+        report.ran += _tried(name, text, runner, catalog, report)
+    report.functions = len(corpus.functions)
+    for path, function in corpus.functions.values():
+        report.functions_ran += _tried(
+            f"{path}#{function.name}", call_alone(function, catalog), runner, catalog, report
+        )
+    report.ran += report.functions_ran
     return report
+
+
+def call_alone(function: SavedFunction, catalog: EmptyTables) -> str:
+    """A query that calls a function: one that makes a value is printed."""
+    call = call_of(function)
+    try:
+        compile_kql(f"print {call}", catalog)
+    except KqlError:
+        return call
+    return f"print {call}"
+
+
+def _tried(name: str, text: str, runner: Runner, catalog: EmptyTables, report: Report) -> bool:
+    """Whether a query runs; if not, the report says why."""
+    catalog.missing.clear()
+    try:
+        runner.run(text)
+    except KqlError as error:
+        absent = all(_is_unknown(one, catalog) for one in error.errors)
+        report.failures.append(replace(_failure(name, error.errors[0], catalog), absent=absent))
+        report.unknown.update(sorted({one.token or "" for one in error.errors if _is_unknown(one, catalog)}))
+    except Exception as error:  # noqa: BLE001 - that anything else is raised is a finding of its own
+        message = f"{type(error).__name__}: {str(error)[:300]}"
+        report.failures.append(Failure(name, CRASH, f"{CRASH}: {type(error).__name__}", message, 1, 1))
+    else:
+        return True
+    return False
 
 
 def _is_unknown(problem: Diagnostic, catalog: EmptyTables) -> bool:
@@ -237,7 +298,8 @@ def _failure(name: str, problem: Diagnostic, catalog: EmptyTables) -> Failure:
     elif problem.kind == "unsupported":
         construct = problem.message
     else:
-        construct = re.sub(r"'[^']*'", "'...'", re.sub(r" at '.*' on line \[\d+,\d+\]", "", problem.message))
+        plain = re.sub(r" at '.*' on line \[\d+,\d+\]", "", problem.message)
+        construct = re.sub(r"'[^']*'", "'...'", re.sub(r"in the function '[^']*' \([^)]*\): ", "", plain))
     construct = f"{problem.code} {construct[:120]}"
     return Failure(name, problem.code, construct, problem.message, problem.line, problem.column)
 
@@ -251,6 +313,11 @@ def show(report: Report) -> Iterator[str]:
     if report.unknown:
         named = ", ".join(f"{name} ({count})" for name, count in report.unknown.most_common(40))
         yield f"not in the schemas: {named}"
+    if report.functions:
+        yield f"functions: ran {report.functions_ran} of {report.functions}, by all their names"
+    absent = sum(failure.absent for failure in report.failures)
+    if absent:
+        yield f"{absent} of those that did not run lack nothing but tables, functions or watchlists"
     counts = Counter(failure.construct for failure in report.failures)
     examples = {failure.construct: failure for failure in reversed(report.failures)}
     for construct, count in counts.most_common():
@@ -269,7 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         given = None if options.schemas is None else read_schemas([options.schemas])[0]
-        report = run_corpus(options.paths, EmptyTables(given))
+        report = run_corpus(options.paths, given)
     except UsageProblem as problem:
         print(problem, file=sys.stderr)
         return 2

@@ -79,6 +79,13 @@ SETTINGS: tuple[Setting, ...] = (
         "User-assigned identity (name or ARM id) whose tokens the instance metadata endpoint gives to every process on this machine; empty: off.",
     ),
     Setting(
+        "identity.rotate_keys_days",
+        int,
+        42,
+        "Days after which tokens are signed with a new key; 0: only when told to. Older keys verify until their tokens have expired.",
+        range(3651),
+    ),
+    Setting(
         "log.level",
         str,
         "info",
@@ -105,7 +112,32 @@ SETTINGS: tuple[Setting, ...] = (
         "Hosts (host or host:port) that playbooks reach inside this process, each with the room that answers. "
         "The only way past the guard against private addresses.",
     ),
+    Setting(
+        "testbench.enabled",
+        bool,
+        False,
+        "Run as a test bench for client authors: faults on request and a log of what was received. Never in production.",
+    ),
+    Setting(
+        "arm.register_first",
+        bool,
+        False,
+        "Refuse resources of a provider that nobody registered, as a new subscription of Azure does. Off: every provider is registered.",
+    ),
     Setting("outbound.allow_private", bool, False, "Let playbooks call private and loopback addresses."),
+    Setting(
+        "ingestion.clamp_time",
+        bool,
+        True,
+        "Replace a TimeGenerated that is far from the time of receipt by the time of receipt, as Azure does. Off: keep it, "
+        "to load events of the past.",
+    ),
+    Setting(
+        "ingestion.tables",
+        list,
+        [],
+        "Tables of Azure that data collection rules may write to beside those that Azure lets them write to; `*` is all.",
+    ),
     Setting("analytics.fire_late", bool, False, "Fire for rows that arrived too late for every scheduled window."),
     Setting(
         "workspace.external",

@@ -13,16 +13,25 @@ import requests
 import uvicorn
 
 from lurewire.arm import LIMITS as ARM_LIMITS
-from lurewire.arm import Account, ArmErrors, Deployments, ResourceStore, arm_routes, control_plane
+from lurewire.arm import (
+    Account,
+    ArmError,
+    ArmErrors,
+    Deployments,
+    Diagnostics,
+    ResourceStore,
+    arm_routes,
+    control_plane,
+)
 from lurewire.core.clock import ManualClock
 from lurewire.core.database import Database
-from lurewire.core.http import RoomRoutes, build_app
+from lurewire.core.http import RoomRoutes, Route, build_app
 from lurewire.core.limits import Limits
 from lurewire.core.resources import Change, ResourceId, ResourceType
 from lurewire.core.secretbox import SecretBox
 from lurewire.core.tls import ensure_certificates
-from lurewire.identity import Identity, local_routes, role_assignment, role_routes, token_routes
-from lurewire.vault import Vault, vault_routes
+from lurewire.identity import Identity, group_routes, local_routes, role_assignment, role_routes, token_routes
+from lurewire.vault import Vault, control_routes, vault_routes
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -38,6 +47,13 @@ GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/lurewire"
 VAULT = f"{GROUP}/providers/Microsoft.KeyVault/vaults/lurewire-vault"
 WIDGETS = f"{GROUP}/providers/Contoso.Test/widgets"
 ARM = "https://management.azure.com/"
+
+
+class InvalidWidget(ArmError):
+    """A widget of another shape."""
+
+    status = 400
+    code = "InvalidWidget"
 
 
 class Widgets:
@@ -57,6 +73,9 @@ class Widgets:
 
     async def _prepare(self, change: Change) -> dict[str, Any]:
         properties = change.body.get("properties") or {}
+        if not isinstance(properties, dict):
+            message = "The properties of a widget are an object."
+            raise InvalidWidget(message)
         if "explode" in properties:
             message = f"the widget explodes: {properties['explode']}"
             raise RuntimeError(message)
@@ -72,8 +91,9 @@ class Widgets:
 class House:
     """The three rooms on one state folder; what the app does at first start is done by `open`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limits: dict[str, int] | None = None) -> None:
         self.folder = folder
+        self.limits = Limits(ARM_LIMITS, limits or {})
         self.port = 0
         self.clock = ManualClock(datetime.now(UTC))
         self.db = Database(folder / "control.db")
@@ -91,8 +111,9 @@ class House:
         )
         self.account = Account(TENANT, SUBSCRIPTION)
         self.deployments = Deployments(
-            self.db, self.clock, self.store, self.identity, self.vault, self.account, Limits(ARM_LIMITS)
+            self.db, self.clock, self.store, self.identity, self.vault, self.account, self.limits
         )
+        self.diagnostics = Diagnostics(self.store, self.identity)
         self.widgets = Widgets()
         #: The identity of the instance metadata endpoint.
         self.machine: Principal | None = None
@@ -104,8 +125,9 @@ class House:
         self.db.open()
         await self.identity.start()
         self.store.register(*self.identity.resource_types, *self.vault.resource_types)
-        self.store.register(self.widgets.type, self.widgets.parts)
+        self.store.register(self.widgets.type, self.widgets.parts, *self.diagnostics.resource_types)
         await self.store.start()
+        await self.identity.management_groups.ensure_root(self.store)
         await self.deployments.start()
         await self.store.put(ResourceId.parse(GROUP), {"location": "local"})
         await self.store.put(ResourceId.parse(VAULT), {"location": "local", "properties": {}})
@@ -116,20 +138,25 @@ class House:
             token_routes(self.identity),
             local_routes(self.identity, lambda: self.machine),
             vault_routes(self.vault),
-            control_plane("roles", role_routes(self.store), errors),
-            arm_routes(self.store, self.deployments, self.account, self.identity, errors, self.url),
+            control_plane("vaults", control_routes(self.vault), errors),
+            control_plane("roles", self._role_routes(), errors),
+            arm_routes(self.store, self.deployments, self.account, self.identity, errors, self.url, self.limits),
         ]
+
+    def _role_routes(self) -> list[Route]:
+        groups = group_routes(self.store, self.identity, SUBSCRIPTION)
+        return [*groups, *role_routes(self.store, self.identity)]
 
     def asgi(self) -> ASGIApp:
         return build_app(self.rooms(), self.identity)
 
     async def principal(self, name: str, *grants: tuple[str, str]) -> Principal:
-        """An app with (role, scope) pairs."""
+        """An app with (role, scope) pairs; the scope `/` is the tenant."""
         app = await self.identity.create_app(name)
         principal = self.identity.principal(app.object_id)
         assert principal is not None
         for role, scope in grants:
-            await self.store.put(*role_assignment(ResourceId.parse(scope), principal, role))
+            await self.store.put(*role_assignment(ResourceId.parse(scope) if scope != "/" else None, principal, role))
         return principal
 
 

@@ -234,15 +234,35 @@ async def test_conditions_and_parameter_types(house: House) -> None:
     [
         ({"resources": []}, "the required property '$schema' is missing"),
         (template() | {"$schema": "https://x.example/subscriptionDeploymentTemplate.json#"}, "schema is not that of"),
-        (template(functions=[]), "'functions' is not supported"),
-        (template(languageVersion="2.0"), "'languageVersion' is not supported"),
-        (template() | {"resources": {}}, "symbolic names are not supported"),
-        (template(variables={"copy": []}), "'copy' loops are not supported, at /variables/copy"),
+        (template(definitions={}), "'definitions' is not supported"),
+        (template(functions={}), "'functions' must be an array"),
+        (template(functions=[{"namespace": "a"}]), "functions have the form {namespace, members}"),
+        (template(functions=[{"namespace": "a", "members": {"b": {}}}]), "a function has the form"),
+        (template(widget("[a.b()]")), "'a.b' is not defined"),
+        (template(languageVersion="2.1-experimental"), "'languageVersion' is not supported"),
+        (template(languageVersion="2.0"), "'resources' must be an object"),
+        (template() | {"resources": {}}, "symbolic names need languageVersion 2.0"),
+        (template(variables={"copy": 1}), "'copy' must be an array of loops, at /variables/copy"),
+        (template(variables={"copy": [{"count": 1}]}), "at /variables/copy/0"),
+        (template(variables={"a": 1, "copy": [{"name": "A", "count": 1, "input": 1}]}), "differ only in case"),
+        (template(widget("a", copy={"name": "c", "count": 2})), "is defined twice, first at /resources/0"),
+        (template(widget("a", copy={"name": "c"})), "the loop of a resource has the form"),
+        (template(widget("a", copy={"name": "c", "count": 801})), "'count' must be an integer from 0 to 800"),
+        (template(widget("a", copy={"name": "c", "count": "[reference('b').x]"}), widget("b")), "not expected at this"),
         (
-            template(widget("a", copy={"name": "c", "count": 2})),
-            "'copy' is not supported in a resource, at /resources/0/copy",
+            template(widget("a", copy={"name": "c", "count": 1, "batchSize": 1})),
+            "'batchSize' belongs to the mode Serial",
         ),
-        (template(widget("a", {"copy": [{"name": "x", "count": 2, "input": 1}]})), "at /resources/0/properties/copy"),
+        (template(widget("a", copy={"name": "c", "count": 1, "mode": "fast"})), "its 'mode' is Parallel or Serial"),
+        (template(widget("a", copy={"name": "c", "count": 1, "times": 2})), "'times' is not supported in the loop"),
+        (template(widget("a", {"copy": [{"name": "x", "count": 2}]})), "a loop has the form {name, count, input}"),
+        (template(widget("a", {"x": "[copyIndex('none')]"})), "no loop 'none' is around it"),
+        (
+            template(widget("a", resources=[{"type": "parts", "apiVersion": "1", "name": "p", "copy": {"count": 1}}])),
+            "a resource inside another one cannot be copied",
+        ),
+        (template(widget("a", existing=True)), "'existing' is true or false, and needs languageVersion 2.0"),
+        (template(widget("a", resourceGroup="g")), "'resourceGroup' is for nested deployments"),
         (template({"type": "a/b", "name": "x"}), "needs an 'apiVersion'"),
         (template(widget("a/b")), "takes 1 names, and there are 2"),
         (template(widget("")), "'name' must be a string that is not empty"),
@@ -255,7 +275,7 @@ async def test_conditions_and_parameter_types(house: House) -> None:
             ),
             f"circular dependency detected: {WIDGETS}/a -> {WIDGETS}/b -> {WIDGETS}/c -> {WIDGETS}/a",
         ),
-        (template(widget("a", {"x": "[listKeys('y', '1')]"})), "'listKeys' exists in Azure"),
+        (template(widget("a", {"x": "[pickZones('y', 'z', '1')]"})), "'pickZones' exists in Azure"),
         (template(widget("a", {"deep": [{"x": "[nope()]"}]})), "at /resources/0/properties/deep/0/x"),
         (template(widget("a", {"x": "[concat('a',]"})), "at /resources/0/properties/x"),
         (template(widget("a", {"x": "[parameters('p')]"})), "defines no such parameter"),
@@ -273,11 +293,11 @@ async def test_conditions_and_parameter_types(house: House) -> None:
             "a -> b -> a",
         ),
         (template(widget("a", condition="maybe")), "'condition' must be true or false"),
-        (template(widget("a") | {"type": "Microsoft.Resources/deployments"}), "nested deployments"),
+        (template(widget("a") | {"type": "Microsoft.Resources/deployments"}), "a nested deployment needs a 'template'"),
         (template(parameters={"p": {"type": "text"}}), "the type 'text' is not one of"),
         (template(parameters={"p": {"type": "string", "$ref": "x"}}), "'$ref' is not supported in a parameter"),
-        (template(outputs={"o": {"type": "string"}}), "an output needs a 'value', at /outputs/o"),
-        (template(outputs={"o": {"type": "string", "value": "x", "copy": {}}}), "'copy' is not supported in an output"),
+        (template(outputs={"o": {"type": "string"}}), "an output needs a 'value' or a 'copy', at /outputs/o"),
+        (template(outputs={"o": {"type": "array", "copy": {"count": 1}}}), "the loop of an output has the form"),
         (template(*(widget(f"w{i}") for i in range(801))), "more than the limit of 800"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
@@ -291,7 +311,7 @@ async def test_templates_that_are_refused_change_nothing(house: House, what: dic
 @pytest.mark.parametrize(
     ("properties", "problem"),
     [
-        ({"mode": "Complete", "template": template()}, "'Complete' is not supported"),
+        ({"mode": "Partial", "template": template()}, "mode 'Partial' is not supported"),
         ({"template": template()}, "mode '' is not supported"),
         ({"mode": "Incremental", "templateLink": {"uri": "https://x.example"}}, "'templateLink' is not supported"),
         ({"mode": "Incremental"}, "needs a 'template'"),
@@ -466,7 +486,7 @@ async def test_outputs_that_cannot_be_evaluated(house: House) -> None:
 async def test_validate_checks_and_changes_nothing(house: House) -> None:
     what = template(widget("a", {"x": "[reference('b').serial]"}), widget("b"), widget("c", condition=False))
     body = {"properties": {"mode": "incremental", "template": what}}
-    shown = house.deployments.validate(GROUP_ID, "d1", body)
+    shown = await house.deployments.validate(GROUP_ID, "d1", body)
     assert [one["id"] for one in shown["properties"]["validatedResources"]] == [f"{WIDGETS}/a", f"{WIDGETS}/b"]
     assert put_order(house) == []
     assert not house.deployments.exists(GROUP_ID, "d1")
@@ -502,7 +522,8 @@ async def test_what_a_stopped_server_left_running_has_failed(house: House) -> No
     running = house.deployments.get(GROUP_ID, "d1")
     running["properties"]["provisioningState"] = "Running"
     key = GROUP_ID.extension("Microsoft.Resources", "deployments", "d1").key
-    await house.deployments._save(key, GROUP_ID.key, running, [])
+    assert running["id"].lower() == key
+    await house.deployments._records.save(GROUP_ID.key, running, [])
     await house.deployments.start()
     assert house.deployments.get(GROUP_ID, "d1")["properties"]["provisioningState"] == "Failed"
     assert (await deploy(house, template(widget("a"))))["provisioningState"] == "Succeeded"

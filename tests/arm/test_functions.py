@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lurewire.arm.deployments.budget import Budget
 from lurewire.arm.deployments.context import Context, Names, Value
 from lurewire.arm.deployments.functions import (
     ARM_FUNCTIONS,
@@ -28,6 +29,8 @@ def context() -> Context:
         group={"id": f"/subscriptions/{SUB}/resourceGroups/my-rg", "name": "my-rg", "location": "local"},
         deployment={"name": "d1"},
         now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        budget=Budget(1_000_000),
+        prefix=f"/subscriptions/{SUB}/resourceGroups/my-rg",
     )
     made.parameters = Names("parameter", {"p": lambda: Value([1, "a"], secret=False)})
     made.variables = Names("variable", {"v": lambda: Value({"x": "y"}, secret=False)})
@@ -103,6 +106,46 @@ def test_unique_string_is_azures(arguments: list[str], expected: str) -> None:
         ("[substring(toUpper(replace('abc', 'b', 'd')), 1, 2)]", "DC"),
         ("[empty(first(union(createArray(''), createArray('x'))))]", True),
         ("[or(false, equals(length('abc'), 3))]", True),
+        ("[items(createObject('b', 2, 'A', 1))]", [{"key": "A", "value": 1}, {"key": "b", "value": 2}]),
+        ("[objectKeys(createObject('b', 2, 'a', 1))]", ["a", "b"]),
+        ("[shallowMerge(createArray(createObject('a', 1), createObject('a', 2)))]", {"a": 2}),
+        ("[tryGet(createObject('a', createArray(7)), 'A', 0)]", 7),
+        ("[tryGet(createObject('a', 1), 'b', 'c')]", None),
+        ("[flatten(createArray(createArray(1), createArray(2, 3)))]", [1, 2, 3]),
+        ("[indexOf(createArray('x', 'y', 'x'), 'x')]", 0),
+        ("[lastIndexOf(createArray('x', 'y', 'x'), 'x')]", 2),
+        ("[indexOf('abcdef', 'CD')]", 2),
+        ("[dateTimeAdd('2020-04-07 14:53:14Z', 'P3Y')]", "2023-04-07T14:53:14Z"),
+        ("[dateTimeAdd('2020-04-07 14:53:14Z', '-P9D')]", "2020-03-29T14:53:14Z"),
+        ("[dateTimeAdd('20200407T145314Z', 'PT1H', 'yyyy-MM-dd HH:mm')]", "2020-04-07 15:53"),
+        ("[dateTimeFromEpoch(1683040573)]", "2023-05-02T15:16:13Z"),
+        ("[dateTimeToEpoch('2023-05-02T15:16:13Z')]", 1683040573),
+        ("[dataUriToString('data:;base64,SGVsbG8sIFdvcmxkIQ==')]", "Hello, World!"),
+        (
+            "[managementGroupResourceId('mg', 'A.B/c', 'x')]",
+            "/providers/Microsoft.Management/managementGroups/mg/providers/A.B/c/x",
+        ),
+        ("[map(range(0, 3), lambda('i', mul(lambdaVariables('i'), 2)))]", [0, 2, 4]),
+        (
+            "[map(createArray('a', 'b'), lambda('x', 'i', concat(lambdaVariables('x'), lambdaVariables('i'))))]",
+            ["a0", "b1"],
+        ),
+        ("[filter(createArray(1, 5, 3), lambda('n', greater(lambdaVariables('n'), 2)))]", [5, 3]),
+        ("[reduce(createArray(1, 5, 3), 0, lambda('sum', 'n', add(lambdaVariables('sum'), lambdaVariables('n'))))]", 9),
+        ("[sort(createArray(3, 1, 2), lambda('a', 'b', less(lambdaVariables('a'), lambdaVariables('b'))))]", [1, 2, 3]),
+        (
+            "[toObject(createArray('a', 'b'), lambda('x', lambdaVariables('x')), lambda('x', toUpper(lambdaVariables('x'))))]",
+            {"a": "A", "b": "B"},
+        ),
+        (
+            "[groupBy(createArray('ab', 'ac', 'b'), lambda('x', first(lambdaVariables('x'))))]",
+            {"a": ["ab", "ac"], "b": ["b"]},
+        ),
+        ("[mapValues(createObject('a', 1), lambda('x', add(lambdaVariables('x'), 1)))]", {"a": 2}),
+        (
+            "[map(createArray(1, 2), lambda('a', map(createArray(10), lambda('b', add(lambdaVariables('a'), lambdaVariables('b'))))))]",
+            [[11], [12]],
+        ),
     ],
 )
 def test_values(expression: str, expected: Any) -> None:
@@ -112,8 +155,22 @@ def test_values(expression: str, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("expression", "problem"),
     [
-        ("[listKeys('x', '2020-01-01')]", "'listKeys' exists in Azure"),
-        ("[copyIndex()]", "'copyIndex' exists in Azure"),
+        ("[listKeys('x', '2020-01-01')]", "is not expected at this location"),
+        ("[copyIndex()]", "no resource loop is around it"),
+        ("[pickZones('a', 'b', 'c')]", "'pickZones' exists in Azure"),
+        ("[managementGroup()]", "not at the scope of a management group"),
+        ("[fail('because')]", "ended the deployment: because"),
+        ("[dateTimeAdd('2020-01-01', 'soon')]", "expects a duration of ISO 8601"),
+        ("[dateTimeAdd('9999-01-01', 'P1Y')]", "outside the years"),
+        ("[dateTimeToEpoch('today')]", "expects a date and time"),
+        ("[dataUriToString('x')]", "expects its parameter to be a data URI"),
+        ("[lambdaVariables('x')]", "no variable of a lambda expression around it"),
+        ("[map('a', lambda('x', 1))]", "number 1 to be an array"),
+        ("[map(createArray(1), 2)]", "number 2 to be a lambda expression"),
+        ("[filter(createArray(1), lambda('x', 1))]", "to give a Boolean"),
+        ("[toObject(createArray(1), lambda('x', 1))]", "to give strings"),
+        ("[items('a')]", "number 1 to be an object"),
+        ("[providers('No.Such')]", "is not expected at this location"),
         ("[newGuid()]", "'newGuid' exists in Azure"),
         ("[noSuch()]", "'noSuch' is not defined"),
         ("[parameters('q')]", "defines no such parameter"),
@@ -143,6 +200,7 @@ def test_what_is_refused(expression: str, problem: str | None) -> None:
 
 def test_default_values_may_call_two_more() -> None:
     assert context().watch("[utcNow()]", PARAMETER_FUNCTIONS, "").value == "20260102T030405Z"
+    assert context().watch("[utcNow('yyyy-MM-dd')]", PARAMETER_FUNCTIONS, "").value == "2026-01-02"
     assert len(context().watch("[newGuid()]", PARAMETER_FUNCTIONS, "").value) == 36
 
 

@@ -31,6 +31,8 @@ PUBLIC = {
     ("GET", "/metadata/endpoints"),
     ("GET", "/tenants"),
     ("GET", "/subscriptions"),
+    ("GET", "/subscriptions/{subscription}/resourcegroups"),
+    ("GET", "/subscriptions/{subscription}/resources"),
 }
 
 
@@ -65,7 +67,7 @@ def tokens(server: Server) -> dict[str, dict[Audience, str]]:
         "nobody": [],
         "reader": [("Reader", f"/subscriptions/{SUBSCRIPTION}")],
         "all": [
-            ("Owner", f"/subscriptions/{SUBSCRIPTION}"),
+            ("Owner", "/"),
             ("Key Vault Secrets Officer", f"/subscriptions/{SUBSCRIPTION}"),
         ],
     }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).parents[2]
 CLIENTS = CHECKOUT / ".venv-clients" / "bin" / "python"
 ROLES = ("Owner", "Log Analytics Reader", "Key Vault Secrets Officer")
+PERMISSION = "Application.ReadWrite.All"
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
             roles = [argument for role in ROLES for argument in ("--role", role)]
             scope = f"/subscriptions/{environment['AZURE_SUBSCRIPTION_ID']}"
             create = [*_lurewire("app", state, "create", "clients"), *roles, "--scope", scope]
+            create += ["--permission", PERMISSION]
             yield Install(environment | _exports(create), home)
         finally:
             process.terminate()

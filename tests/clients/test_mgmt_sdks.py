@@ -44,6 +44,10 @@ def test_resource_groups_and_providers(install: Install) -> None:
     assert seen["provider"] == seen["registered"] == "Registered"
     assert (seen["exists"], seen["deleted"]) == (True, False)
     assert seen["gone"] == ["ResourceNotFoundError", 404, "ResourceGroupNotFound"]
+    assert seen["resources"] == seen["by type"] == ["e"]
+    assert (seen["expanded"], seen["there"]) == (["Succeeded"], True)
+    assert (seen["tags"], seen["tag names"]) == ({"team": "blue", "row": "1"}, ["row"])
+    assert seen["not moved"] == ["HttpResponseError", 400, "ResourceMoveNotSupported"]
 
 
 def test_deployments(install: Install) -> None:
@@ -57,6 +61,24 @@ def test_deployments(install: Install) -> None:
     assert seen["operations"] == [["Create", "Succeeded", "Created"]]
     assert seen["listed"]
     assert seen["gone"] == ["ResourceNotFoundError", 404, "DeploymentNotFound"]
+    assert seen["what if"] == ["Succeeded", {"quickstart-dce": "NoChange"}]
+    assert seen["what if another"] == {"another": "Create"}
+    assert seen["exported"]
+    assert seen["cancel"] == ["ResourceExistsError", 409, "DeploymentCannotBeCancelled"]
+    assert seen["subscription"] == [
+        "local",
+        [f"/subscriptions/{install.subscription}/resourceGroups/from-subscription"],
+    ]
+
+
+def test_vaults(install: Install) -> None:
+    seen = run(install, "keyvault")
+    name, uri = seen["made"]
+    assert (name, uri.startswith("https://sdk-vault.vault.localhost:")) == ("sdk-vault", True)
+    assert (seen["taken"], seen["updated"]) == (False, True)
+    assert seen["listed"] == seen["subscription"] == ["lurewire-vault", "sdk-vault"]
+    assert seen["deleted"] == []
+    assert seen["gone"] == NOT_FOUND
 
 
 def test_data_collection_rules(install: Install) -> None:
@@ -84,7 +106,9 @@ def test_workspaces_and_tables(install: Install) -> None:
     assert seen["listed"] == ["lurewire", "sdk-workspace"]
     assert seen["table"] == ["Sdk_CL", "Analytics", 45, "Succeeded"]
     assert seen["columns"] == [["TimeGenerated", "dateTime"], ["text", "string"]]
-    assert seen["tables"] == ["Sdk_CL"]
+    assert seen["tables"] == ["Sdk_CL", "Operation"], "that which notes the change of schema too"
+    assert seen["updated"] == [45, 365, 320]
+    assert seen["tagged"] == [{"team": "blue"}, 60]
     assert seen["wrong"][1] == 400
     assert seen["gone"] == [NOT_FOUND, NOT_FOUND]
 
@@ -99,3 +123,16 @@ def test_role_assignments(install: Install) -> None:
     assert seen["twice"] == ["ResourceExistsError", 409, "RoleAssignmentExists"]
     assert (seen["deleted"], seen["no more"]) == (True, True)
     assert seen["gone"] == NOT_FOUND
+
+
+def test_custom_roles(install: Install) -> None:
+    seen = run(install, "custom_roles")
+    assert seen["made"] == [True, "Playbook Looker", "CustomRole", True]
+    assert seen["listed"] == [[True, "Looks."]]
+    assert seen["by id"] == "Playbook Looker"
+    assert seen["twice"] == ["ResourceExistsError", 409, "RoleDefinitionWithSameNameExists"]
+    assert seen["in use"] == ["HttpResponseError", 400, "RoleDefinitionHasAssignments"]
+    assert seen["inherited"] == [True]
+    # The subscription's owner has no say in the tenant; the scope `/` is understood, and refused.
+    assert seen["tenant"] == seen["tenant's list"] == ["HttpResponseError", 403, "AuthorizationFailed"]
+    assert seen["deleted"]

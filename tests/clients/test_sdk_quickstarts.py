@@ -1,96 +1,67 @@
-"""The Azure SDKs' own quick-starts, unmodified, with only the settings that `lurewire env` prints.
-
-With LUREWIRE_REAL_AZURE=1 and the variables named in `_real` the same tests run against real Azure.
-"""
+"""The quick-starts of azure-monitor-ingestion, azure-monitor-query and azure-keyvault-secrets, unmodified (`places`)."""
 
 from __future__ import annotations
 
-import os
+import asyncio
+import io
+import json
+import time
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import azure.identity.aio
+import azure.keyvault.secrets.aio
+import azure.monitor.ingestion.aio
+import azure.monitor.query.aio
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
-from azure.identity import ClientSecretCredential
 from azure.keyvault.secrets import SecretClient
-from azure.monitor.ingestion import LogsIngestionClient
-from azure.monitor.query import LogsQueryClient, LogsQueryStatus
-
-from lurewire.supervisor import ask_control
+from azure.monitor.ingestion import LogsIngestionClient, LogsUploadError
+from azure.monitor.query import (
+    LogsBatchQuery,
+    LogsQueryClient,
+    LogsQueryError,
+    LogsQueryPartialResult,
+    LogsQueryResult,
+    LogsQueryStatus,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, MutableMapping
 
-    from lurewire.supervisor import Running
+    from tests.clients.places import MOST_ROWS, REAL, STREAM, WAIT_SECONDS, Place, of_azure, of_lurewire
+    from tests.testbench.started import Started
+else:
+    from clients.places import MOST_ROWS, REAL, STREAM, WAIT_SECONDS, of_azure, of_lurewire
+    from testbench.started import Started
 
-REAL = os.environ.get("LUREWIRE_REAL_AZURE") == "1"
-
-
-@dataclass
-class Place:
-    """Where the clients go, and with what."""
-
-    tenant_id: str
-    client_id: str
-    client_secret: str
-    endpoint: str
-    workspace_id: str
-    rule_id: str
-    vault_url: str
-    credential: dict[str, Any]
-    client: dict[str, Any]
-    query: dict[str, Any]
-    vault: dict[str, Any]
-
-    def sign_in(self, secret: str | None = None) -> ClientSecretCredential:
-        return ClientSecretCredential(
-            self.tenant_id, self.client_id, secret or self.client_secret, **self.credential, **self.client
-        )
+DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def place(request: pytest.FixtureRequest) -> Place:
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     if REAL:
-        return _real()
-    now: Running = request.getfixturevalue("now")
-    facts = now.facts
-    roles = ["Monitoring Metrics Publisher", "Log Analytics Reader", "Key Vault Secrets Officer"]
-    made = ask_control(now.control, "/apps", {"name": "quickstart", "roles": roles, "scope": None})
-    return Place(
-        tenant_id=facts["tenant_id"],
-        client_id=made["client_id"],
-        client_secret=made["client_secret"],
-        endpoint=now.url,
-        workspace_id=facts["workspace_id"],
-        rule_id=facts["dcrs"]["trapeye-dcr"],
-        vault_url=now.url,
-        credential={"authority": now.url, "disable_instance_discovery": True},
-        client={"connection_verify": facts["ca"]},
-        query={"endpoint": now.url, "audience": "https://api.loganalytics.io"},
-        vault={"verify_challenge_resource": False},
-    )
+        yield of_azure()
+        return
+    started = Started(tmp_path_factory.mktemp("quickstart"), limits={"workspace.query_rows": MOST_ROWS}).start()
+    yield of_lurewire(started)
+    started.stop()
 
 
-def _real() -> Place:
-    value = os.environ
-    return Place(
-        tenant_id=value["AZURE_TENANT_ID"],
-        client_id=value["AZURE_CLIENT_ID"],
-        client_secret=value["AZURE_CLIENT_SECRET"],
-        endpoint=value["LUREWIRE_DCE"],
-        workspace_id=value["LUREWIRE_WORKSPACE_ID"],
-        rule_id=value["LUREWIRE_DCR_TRAPEYE_DCR"],
-        vault_url=value["LUREWIRE_VAULT_URL"],
-        credential={},
-        client={},
-        query={},
-        vault={},
-    )
+@pytest.fixture(scope="module")
+def queries(place: Place) -> Iterator[LogsQueryClient]:
+    with LogsQueryClient(place.sign_in(), **place.query, **place.client) as client:
+        yield client
 
 
-def threat(threat_uuid: str) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def uploads(place: Place) -> Iterator[LogsIngestionClient]:
+    with LogsIngestionClient(place.endpoint, place.sign_in(), **place.client) as client:
+        yield client
+
+
+def threat(threat_uuid: str, **more: Any) -> MutableMapping[str, Any]:
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f321Z")
     return {
         "@meta": {"product": "TrapEye", "vendor": "Anantis"},
@@ -104,30 +75,63 @@ def threat(threat_uuid: str) -> dict[str, Any]:
         "source_country": "",
         "source_ip": "198.51.100.77",
         "threat_uuid": threat_uuid,
-    }
+    } | more
 
 
-async def test_upload_then_query(place: Place, eventually: Callable[..., Any]) -> None:
-    credential = place.sign_in()
+def of_threat(threat_uuid: str) -> str:
+    return (
+        f"TrapEye_Threats_CL | where threat_uuid == '{threat_uuid}' | project TimeGenerated, Product, Vendor, source_ip"
+    )
+
+
+def wait_for(queries: LogsQueryClient, place: Place, threat_uuid: str, rows: int = 1) -> Any:
+    """The table, once it has so many rows."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        answer = queries.query_workspace(place.workspace_id, of_threat(threat_uuid), timespan=DAY)
+        assert isinstance(answer, LogsQueryResult)
+        if len(answer.tables[0].rows) >= rows:
+            return answer.tables[0]
+        assert time.monotonic() < deadline, "the rows did not arrive"
+        time.sleep(5 if REAL else 0.05)
+
+
+def test_upload_then_query(place: Place, uploads: LogsIngestionClient, queries: LogsQueryClient) -> None:
     known = str(uuid.uuid4())
-    with LogsIngestionClient(place.endpoint, credential, **place.client) as client:
-        client.upload(rule_id=place.rule_id, stream_name="Custom-TrapEye_Threats_CL", logs=[threat(known)])
-    query = f"TrapEye_Threats_CL | where threat_uuid == '{known}' | project TimeGenerated, Product, Vendor, source_ip"
-    with LogsQueryClient(credential, **place.query, **place.client) as queries:
+    uploads.upload(rule_id=place.rule_id, stream_name=STREAM, logs=[threat(known)])
+    table = wait_for(queries, place, known)
+    assert table.columns == ["TimeGenerated", "Product", "Vendor", "source_ip"]
+    row = table.rows[0]
+    assert isinstance(row["TimeGenerated"], datetime)
+    assert (row["Product"], row["Vendor"], row["source_ip"]) == ("TrapEye", "Anantis", "198.51.100.77")
 
-        async def arrived() -> bool:
-            answer = queries.query_workspace(place.workspace_id, query, timespan=timedelta(days=1))
-            assert answer.status == LogsQueryStatus.SUCCESS
-            table = answer.tables[0]
-            assert table.columns == ["TimeGenerated", "Product", "Vendor", "source_ip"]
-            if not table.rows:
-                return False
-            row = table.rows[0]
-            assert isinstance(row["TimeGenerated"], datetime)
-            assert (row["Product"], row["Vendor"], row["source_ip"]) == ("TrapEye", "Anantis", "198.51.100.77")
-            return True
 
-        await eventually(arrived, 600 if REAL else 20)
+def test_uploads_of_several_chunks_and_of_a_file(
+    place: Place, uploads: LogsIngestionClient, queries: LogsQueryClient
+) -> None:
+    known = str(uuid.uuid4())
+    rows = [threat(known, reverse_lookup="x" * 60_000) for _ in range(40)]
+    uploads.upload(rule_id=place.rule_id, stream_name=STREAM, logs=rows)
+    file = io.BytesIO(json.dumps([threat(known)]).encode())
+    uploads.upload(rule_id=place.rule_id, stream_name=STREAM, logs=file)
+    assert len(wait_for(queries, place, known, 41).rows) == 41
+
+
+def test_on_error_is_told_which_logs_failed(place: Place, uploads: LogsIngestionClient) -> None:
+    failed: list[LogsUploadError] = []
+    logs = [threat("x", reverse_lookup="x" * 60_000) for _ in range(20)]
+    uploads.upload(rule_id=place.rule_id, stream_name="Custom-Nothing_CL", logs=logs, on_error=failed.append)
+    assert len(failed) == 2, "one for each chunk, and the upload goes on"
+    assert sum(len(one.failed_logs) for one in failed) == 20
+    assert all(isinstance(one.error, HttpResponseError) for one in failed)
+    with pytest.raises(HttpResponseError) as raised:
+        uploads.upload(rule_id=place.rule_id, stream_name="Custom-Nothing_CL", logs=logs)
+    assert raised.value.status_code == 400
+
+
+def test_unknown_rule(place: Place, uploads: LogsIngestionClient) -> None:
+    with pytest.raises(ResourceNotFoundError, match="dcr-"):
+        uploads.upload(rule_id="dcr-" + "0" * 32, stream_name=STREAM, logs=[{}])
 
 
 def test_wrong_secret(place: Place) -> None:
@@ -135,22 +139,120 @@ def test_wrong_secret(place: Place) -> None:
         place.sign_in("wrong").get_token("https://monitor.azure.com/.default")
 
 
-def test_unknown_rule_and_stream(place: Place) -> None:
-    with LogsIngestionClient(place.endpoint, place.sign_in(), **place.client) as client:
-        with pytest.raises(ResourceNotFoundError, match="dcr-"):
-            client.upload(rule_id="dcr-" + "0" * 32, stream_name="Custom-TrapEye_Threats_CL", logs=[{}])
-        with pytest.raises(HttpResponseError) as raised:
-            client.upload(rule_id=place.rule_id, stream_name="Custom-Nothing_CL", logs=[{}])
-        assert raised.value.status_code == 400
+async def test_the_async_clients(place: Place) -> None:
+    known = str(uuid.uuid4())
+    credential = azure.identity.aio.ClientSecretCredential(
+        place.tenant_id, place.client_id, place.client_secret, **place.credential, **place.client
+    )
+    async with (
+        credential,
+        azure.monitor.ingestion.aio.LogsIngestionClient(place.endpoint, credential, **place.client) as uploads,
+        azure.monitor.query.aio.LogsQueryClient(credential, **place.query, **place.client) as queries,
+        azure.keyvault.secrets.aio.SecretClient(place.vault_url, credential, **place.vault, **place.client) as vault,
+    ):
+        await uploads.upload(rule_id=place.rule_id, stream_name=STREAM, logs=[threat(known)])
+        failed: list[LogsUploadError] = []
+
+        async def note(error: LogsUploadError) -> None:
+            failed.append(error)
+
+        await uploads.upload(rule_id=place.rule_id, stream_name="Custom-Nothing_CL", logs=[{}], on_error=note)
+        assert [one.failed_logs for one in failed] == [[{}]]
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            answer = await queries.query_workspace(place.workspace_id, of_threat(known), timespan=DAY)
+            assert isinstance(answer, LogsQueryResult)
+            if answer.tables[0].rows:
+                break
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+        name = f"quickstart-{uuid.uuid4().hex[:8]}"
+        assert (await vault.set_secret(name, "one")).value == "one"
+        assert (await vault.get_secret(name)).value == "one"
 
 
-def test_query_errors_say_where(place: Place) -> None:
-    with LogsQueryClient(place.sign_in(), **place.query, **place.client) as client:
-        with pytest.raises(HttpResponseError) as raised:
-            client.query_workspace(place.workspace_id, "TrapEye_Threats_CL | where nothing == 1", timespan=None)
-        assert raised.value.status_code == 400
-        assert "Failed to resolve" in str(raised.value)
-        assert "'nothing'" in str(raised.value)
+def test_every_type_arrives_as_the_sdk_gives_it(place: Place, queries: LogsQueryClient) -> None:
+    query = """print b = true, i = int(1), l = 2, r = 0.5, d = decimal(1.25), t = datetime(2026-01-01T00:00:00.1234567Z),
+        s = 'text', span = time(1.02:03:04), g = guid(6a5b4c3d-0000-4000-8000-000000000001), y = dynamic({"a": 1}), n = int(null)"""
+    answer = queries.query_workspace(place.workspace_id, query, timespan=None)
+    assert isinstance(answer, LogsQueryResult)
+    [table] = answer.tables
+    kinds = ["bool", "int", "long", "real", "decimal", "datetime", "string", "timespan", "guid", "dynamic", "int"]
+    assert table.columns_types == kinds
+    row = list(table.rows[0])
+    assert row == [
+        True, 1, 2, 0.5, "1.25", datetime(2026, 1, 1, 0, 0, 0, 123456, UTC), "text", "1.02:03:04",
+        "6a5b4c3d-0000-4000-8000-000000000001", '{"a":1}', None,
+    ]  # fmt: skip
+
+
+def test_timespans_of_every_form(place: Place, queries: LogsQueryClient) -> None:
+    now = datetime.now(UTC)
+    for timespan in (DAY, (now - DAY, now), (now - DAY, DAY), None):
+        answer = queries.query_workspace(place.workspace_id, "TrapEye_Threats_CL | count", timespan=timespan)
+        assert answer.status == LogsQueryStatus.SUCCESS, timespan
+
+
+def test_statistics_and_visualization(place: Place, queries: LogsQueryClient) -> None:
+    answer = queries.query_workspace(
+        place.workspace_id,
+        "range x from 1 to 3 step 1 | render columnchart with (title='three')",
+        timespan=None,
+        server_timeout=60,
+        include_statistics=True,
+        include_visualization=True,
+    )
+    assert isinstance(answer, LogsQueryResult)
+    assert answer.statistics
+    assert answer.statistics["query"]["executionTime"] >= 0
+    assert answer.visualization
+    assert (answer.visualization["visualization"], answer.visualization["title"]) == ("columnchart", "three")
+
+
+def test_a_result_that_is_too_large_is_partial(place: Place, queries: LogsQueryClient) -> None:
+    query = f"range x from 1 to {MOST_ROWS + 1} step 1"
+    answer = queries.query_workspace(place.workspace_id, query, timespan=None)
+    assert isinstance(answer, LogsQueryPartialResult)
+    assert len(answer.partial_data[0].rows) == MOST_ROWS
+    assert answer.partial_error
+    assert answer.partial_error.code == "PartialError"
+
+
+def test_a_batch(place: Place, queries: LogsQueryClient) -> None:
+    answers = queries.query_batch(
+        [
+            LogsBatchQuery(workspace_id=place.workspace_id, query="print x = 1", timespan=DAY),
+            LogsBatchQuery(workspace_id=place.workspace_id, query="print nonsense(", timespan=None),
+            LogsBatchQuery(
+                workspace_id=place.workspace_id, query="print x = 3", timespan=None, include_statistics=True
+            ),
+            LogsBatchQuery(
+                workspace_id=place.workspace_id, query=f"range x from 0 to {MOST_ROWS} step 1", timespan=None
+            ),
+        ]
+    )
+    first, wrong, third, large = answers
+    assert isinstance(first, LogsQueryResult)
+    assert first.tables[0].rows[0]["x"] == 1
+    assert isinstance(wrong, LogsQueryError)
+    assert wrong.code == "BadArgumentError"
+    assert isinstance(third, LogsQueryResult)
+    assert third.statistics
+    assert isinstance(large, LogsQueryPartialResult)
+
+
+def test_queries_of_a_resource(place: Place, queries: LogsQueryClient) -> None:
+    answer = queries.query_resource(place.resource_id, "TrapEye_Threats_CL | count", timespan=DAY)
+    assert isinstance(answer, LogsQueryResult)
+    assert answer.tables[0].columns == ["Count"]
+
+
+def test_query_errors_say_where(place: Place, queries: LogsQueryClient) -> None:
+    with pytest.raises(HttpResponseError) as raised:
+        queries.query_workspace(place.workspace_id, "TrapEye_Threats_CL | where nothing == 1", timespan=None)
+    assert raised.value.status_code == 400
+    assert "Failed to resolve" in str(raised.value)
+    assert "'nothing'" in str(raised.value)
 
 
 def test_vault_quickstart(place: Place) -> None:

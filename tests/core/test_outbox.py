@@ -370,3 +370,64 @@ async def test_handlers_may_put_messages_themselves(database: Database, outbox: 
     await put(database, outbox, "a", "b", topic="first")
     await outbox.drained()
     assert sorted(m.key for m in receiver.got) == ["a'", "b'"]
+
+
+async def test_delivered_messages_are_kept_for_their_time_and_dead_ones_for_ever(
+    database: Database, outbox: Outbox, clock: ManualClock
+) -> None:
+    receiver: list[str] = []
+
+    async def receive(message: Message) -> None:
+        receiver.append(message.key)
+        if message.key == "bad":
+            raise ValueError(message.key)
+
+    outbox.subscribe("alerts", receive)
+    await outbox.start()
+    await put(database, outbox, "good", "bad")
+    async with asyncio.timeout(20):
+        while states(database) != {"good": "delivered", "bad": "dead"}:
+            clock.advance(120)
+            await asyncio.sleep(0.005)
+    clock.advance(80 * 86_400)
+    assert await outbox.forget() == 0
+    await put(database, outbox, "good", "young")
+    await until(lambda: states(database)["young"] == "delivered")
+    assert receiver.count("good") == 1, "as long as it is kept, the same name is the same message"
+    clock.advance(20 * 86_400)
+    await until(lambda: states(database) == {"bad": "dead", "young": "delivered"})
+    await put(database, outbox, "good")
+    await until(lambda: receiver.count("good") == 2)
+
+
+async def test_dead_messages_are_revived(database: Database, outbox: Outbox, clock: ManualClock) -> None:
+    broken, seen = True, 0
+
+    async def receive(_: Message) -> None:
+        nonlocal seen
+        seen += 1
+        if broken:
+            raise ValueError("broken")
+
+    outbox.subscribe("alerts", receive)
+    outbox.subscribe("runs", receive)
+    await outbox.start()
+    await put(database, outbox, "a")
+    await put(database, outbox, "b", topic="runs")
+    async with asyncio.timeout(20):
+        while len(outbox.dead()) < 2:
+            clock.advance(120)
+            await asyncio.sleep(0.005)
+    assert [(dead.topic, dead.key, dead.attempts, dead.error) for dead in outbox.dead()] == [
+        ("alerts", "a", MAX_ATTEMPTS, "ValueError('broken')"),
+        ("runs", "b", MAX_ATTEMPTS, "ValueError('broken')"),
+    ]
+    broken, seen = False, 0
+    assert await outbox.revive("nothing") == 0
+    assert await outbox.revive("runs") == 1
+    await outbox.drained()
+    assert states(database) == {"a": "dead", "b": "delivered"}
+    assert await outbox.revive() == 1
+    await outbox.drained()
+    assert states(database) == {"a": "delivered", "b": "delivered"}
+    assert seen == 2

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
     from lurewire.supervisor import Running
 
-PLENTY = {"ipintel.lookups_per_hour": 1_000_000, "analytics.alerts_per_run": 1_000_000}
+PLENTY = {
+    "ipintel.lookups_per_hour": 1_000_000,
+    "analytics.alerts_per_run": 1_000_000,
+    "workspace.user_queries": 1_000_000,
+}
 SCOPES = {
     "management": "https://management.azure.com/.default",
     "monitor": "https://monitor.azure.com/.default",

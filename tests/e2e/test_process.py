@@ -116,6 +116,12 @@ async def test_operators_commands_refuse_before_they_make_anything(now: Running,
     assert "export AZURE_CLIENT_SECRET=lw" in (await command("app", "secret", "x"))[1]
     assert "there is no app 'y'" in (await command("app", "secret", "y"))[1]
     assert "no RSA key" in (await command("app", "certificate", "x", str(now.facts["ca"])))[1]
+    assert "no Microsoft Graph permission 'Nope'" in (await command("app", "create", "z", "--permission", "Nope"))[1]
+    assert "needs a --role or a --permission" in (await command("app", "create", "z"))[1]
+    assert "there is no app 'z'" in (await command("app", "secret", "z"))[1]
+    graph = ("app", "create", "z", "--permission", "application.read.all", "--role", "Reader", "--scope", "/")
+    assert (await command(*graph))[0] == 0
+    assert "is in use" in (await command("identity", "rotate-keys"))[1]
     assert (await command("ipintel", "key", "a"))[0] == 0
     assert "revoke it first" in (await command("ipintel", "key", "a"))[1]
     assert (await command("ipintel", "revoke", "a"))[0] == 0

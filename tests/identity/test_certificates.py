@@ -96,6 +96,8 @@ def test_what_is_no_certificate_is_refused(server: Server) -> None:
         ({}, {}, None),
         ({"aud": "https://login.example.org/oauth2/v2.0/token"}, {}, 700023),
         ({"aud": None}, {}, 700023),
+        ({"aud": ["https://login.example.org", 7, {}]}, {}, 700023),
+        ({"aud": {}}, {}, 700023),
         ({"sub": str(uuid.uuid4())}, {}, 700021),
         ({"iss": 7}, {}, 700021),
         ({"exp": 1_000}, {}, 700024),

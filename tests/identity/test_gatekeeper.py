@@ -50,7 +50,7 @@ def forge(house: House, alice: Principal) -> Callable[..., str]:
     """A token signed with the tenant's real key, with claims changed."""
 
     def make(**changes: Any) -> str:
-        key = house.identity._token_service()._keys[0]
+        key = house.identity._token_service()._keys.signing
         claims = jwt.decode(house.identity.token_for(alice, ARM), options={"verify_signature": False}) | changes
         claims = {name: value for name, value in claims.items() if value is not None}
         return "Bearer " + jwt.encode(claims, key.private, "RS256", {"kid": key.kid})
@@ -78,7 +78,7 @@ async def test_a_tampered_token(house: House, alice: Principal) -> None:
 
 
 async def test_alg_none_and_the_public_key_as_shared_secret(house: House, alice: Principal) -> None:
-    key = house.identity._token_service()._keys[0]
+    key = house.identity._token_service()._keys.signing
     _, claims, _ = house.identity.token_for(alice, ARM).split(".")
     unsigned = f"{encode({'alg': 'none', 'typ': 'JWT', 'kid': key.kid})}.{claims}."
     assert refused(house.identity, f"Bearer {unsigned}") == "bad_signature"

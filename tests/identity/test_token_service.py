@@ -177,6 +177,28 @@ def test_nothing_secret_is_readable_in_the_state_folder(server: Server) -> None:
     assert b"PRIVATE KEY" not in stored
 
 
+def test_a_token_for_graph_names_the_permissions(server: Server) -> None:
+    app, secret = server.app("permitted")
+    registration = server.house.identity.app(app)
+    assert registration is not None
+    server.run(server.house.identity.app_roles.grant(registration.object_id, ["Application.Read.All"]))
+    made = credential(server, app, secret)
+    for resource, roles in (
+        ("https://graph.microsoft.com", ["Application.Read.All"]),
+        ("https://vault.azure.net", None),
+    ):
+        claims = jwt.decode(made.get_token(f"{resource}/.default").token, options={"verify_signature": False})
+        assert claims.get("roles") == roles
+
+
+def test_an_app_without_a_service_principal_cannot_log_in(server: Server) -> None:
+    registration = server.run(server.house.identity.create_app("half", with_principal=False))
+    secret = server.run(server.house.identity.add_secret(registration.app_id)).value
+    answer = post(server, form(registration.app_id, secret))
+    assert (answer.status_code, answer.json()["error_codes"]) == (400, [7000229])
+    assert server.house.identity.principal(registration.object_id) is None
+
+
 def test_the_error_table_is_complete_and_without_doubles() -> None:
     assert len({(error.aadsts, error.code) for error in TOKEN_ERRORS}) == len(TOKEN_ERRORS)
     assert all(error.__doc__ for error in TOKEN_ERRORS)

@@ -14,7 +14,7 @@ import requests
 import uvicorn
 
 from lurewire.arm import LIMITS as ARM_LIMITS
-from lurewire.arm import Account, ArmErrors, Deployments, ResourceStore, arm_routes
+from lurewire.arm import Account, ArmErrors, Deployments, ResourceStore, arm_routes, control_plane
 from lurewire.core.clock import SystemClock
 from lurewire.core.database import Database
 from lurewire.core.http import build_app
@@ -24,8 +24,17 @@ from lurewire.core.secretbox import SecretBox
 from lurewire.core.tls import ensure_certificates
 from lurewire.identity import Identity, role_assignment, token_routes
 from lurewire.ingestion import LIMITS as INGESTION_LIMITS
-from lurewire.ingestion import Ingestion, ingestion_routes
-from lurewire.workspace import LIMITS, Workspace, Workspaces, query_routes, resource_types
+from lurewire.ingestion import Collector, Ingestion, Samples, collector_routes, ingestion_routes, sample_routes
+from lurewire.workspace import (
+    LIMITS,
+    SharedKeys,
+    Workspace,
+    Workspaces,
+    control_routes,
+    query_routes,
+    resource_types,
+    shared_key_routes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -85,8 +94,9 @@ class NoVault:
 class Cloud:
     """The rooms on one state folder, served by a thread with an event loop of its own."""
 
-    def __init__(self, folder: Path, overrides: dict[str, int] | None = None) -> None:
+    def __init__(self, folder: Path, overrides: dict[str, int] | None = None, *, clamp_time: bool = False) -> None:
         self.folder = folder
+        self._clamp_time = clamp_time
         self.clock = SystemClock()
         self.loop = asyncio.new_event_loop()
         self._listener = socket.socket()
@@ -225,8 +235,16 @@ class Cloud:
         )
         self.workspaces = Workspaces(self.folder / "workspaces", self.clock, Limits(LIMITS, self._limits))
         self.ingestion = Ingestion(
-            self.workspaces, self.store, self.clock, self.url, Limits(INGESTION_LIMITS, self._limits)
+            self.workspaces,
+            self.store,
+            self.clock,
+            self.url,
+            Limits(INGESTION_LIMITS, self._limits),
+            clamp_time=self._clamp_time,
         )
+        self.keys = SharedKeys(self.db, box)
+        self.samples = Samples(self.workspaces, self.store, self.clock, self.ingestion.limits)
+        self.collector = Collector(self.ingestion, self.workspaces, self.store, self.keys, self.clock)
         self.store.register(
             *self.identity.resource_types,
             *resource_types(self.workspaces, self.clock),
@@ -241,8 +259,12 @@ class Cloud:
         errors = ArmErrors(TENANT, self.url)
         rooms = [
             ingestion_routes(self.ingestion),
-            query_routes(self.workspaces, self.clock, Limits(LIMITS, self._limits)),
+            collector_routes(self.collector),
+            control_plane("samples", sample_routes(self.samples, self.identity), errors),
+            control_plane("keys", shared_key_routes(self.workspaces, self.keys), errors),
+            query_routes(self.workspaces, self.clock, Limits(LIMITS, self._limits), self.identity),
             token_routes(self.identity),
+            control_plane("tables", control_routes(self.store), errors),
             arm_routes(self.store, self.deployments, self.account, self.identity, errors, self.url, Limits(ARM_LIMITS)),
         ]
         return build_app(rooms, self.identity)

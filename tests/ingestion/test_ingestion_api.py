@@ -14,13 +14,15 @@ from azure.core.exceptions import HttpResponseError
 from azure.identity import ClientSecretCredential
 from azure.monitor.ingestion import LogsIngestionClient
 
+from lurewire.core.resources import ResourceId
+
 if TYPE_CHECKING:
     from tests.ingestion.cloud import Cloud
 
 if not TYPE_CHECKING:
-    from ingestion.cloud import COLUMNS, LOGS, RULE, STREAM, TENANT, rule_body
+    from ingestion.cloud import COLUMNS, LOGS, RULE, STREAM, TENANT, WORKSPACE, rule_body, table_body
 else:
-    from tests.ingestion.cloud import COLUMNS, LOGS, RULE, STREAM, TENANT, rule_body
+    from tests.ingestion.cloud import COLUMNS, LOGS, RULE, STREAM, TENANT, WORKSPACE, rule_body, table_body
 
 PUBLISHER = "Monitoring Metrics Publisher"
 LIMIT = 1 << 20
@@ -280,7 +282,7 @@ def test_microsofts_client_sees_the_errors(cloud: Cloud, rule: str) -> None:
 
 
 def test_text_of_attackers_is_stored_as_text(cloud: Cloud, rule: str, token: str) -> None:
-    hostile = ["'; drop table t1; --", "\x1b[31m", "a\x00b", '"\\', "[red]", "\ufeff", "💥" * 5, "x" * 100_000]
+    hostile = ["'; drop table t1; --", "\x1b[31m", "a\x00b", '"\\', "[red]", "\ufeff", "💥" * 5, "x" * 60_000]
     rows = [{"name": f"hostile {i}", "more": {"v": text}} for i, text in enumerate(hostile)]
     body = json.dumps(rows).encode().replace(b'"hostile 0"', b'"hostile \\ud800 0"')
     assert cloud.post(rule, STREAM, token, body).status_code == 204
@@ -291,6 +293,7 @@ def test_text_of_attackers_is_stored_as_text(cloud: Cloud, rule: str, token: str
 
 
 def test_rule_without_endpoint_takes_nothing(cloud: Cloud) -> None:
+    cloud.table("Events_CL", COLUMNS)
     unreachable = cloud.rule("unreachable-dcr", rule_body(dataCollectionEndpointId=None))
     everywhere = cloud.token("publisher of the group", (PUBLISHER, RULE.partition("/providers/")[0]))
     answer = cloud.post(unreachable, STREAM, everywhere, [{}])
@@ -324,3 +327,21 @@ def test_full_disk_is_told_and_a_retry_stores_it(
     monkeypatch.undo()
     assert cloud.post(rule, STREAM, token, [{"name": "full"}], **request_id).status_code == 204
     assert len(stored(cloud, "full")) == 1
+
+
+def test_a_rule_whose_workspace_is_gone_says_so(cloud: Cloud) -> None:
+    """A destination that is gone takes nothing, and the other one is sent nothing twice because of it."""
+    cloud.table("Events_CL", COLUMNS)
+    other = f"{WORKSPACE}-gone"
+    cloud.put(other, {"location": "local", "properties": {}})
+    cloud.put(f"{other}/tables/Events_CL", table_body("Events_CL", COLUMNS))
+    places = [{"name": name, "workspaceResourceId": at} for name, at in (("la", WORKSPACE), ("gone", other))]
+    flow = {"streams": [STREAM], "destinations": ["la", "gone"], "outputStream": STREAM}
+    both = cloud.rule("both-dcr", rule_body(destinations={"logAnalytics": places}, dataFlows=[flow]))
+    sender = cloud.token("publisher to both", (PUBLISHER, RULE.partition("/providers/")[0]))
+    assert cloud.post(both, STREAM, sender, [{"name": "both"}]).status_code == 204
+    assert cloud.run(cloud.store.delete(ResourceId.parse(other)))
+    answer = cloud.post(both, STREAM, sender, [{"name": "both"}])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "ServiceUnavailable")
+    assert "Retry-After" in answer.headers
+    assert len(stored(cloud, "both")) == 1

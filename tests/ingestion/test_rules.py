@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lurewire.core.limits import Limits
+from lurewire.ingestion.azure_tables import WRITABLE, WritableTables
 from lurewire.ingestion.errors import RuleInvalid
 from lurewire.ingestion.limits import LIMITS
 from lurewire.ingestion.models import read_rule
+from lurewire.schemas import builtin_schema
 from lurewire.sensor import EVENT_COLUMNS, sample_events
 
 if TYPE_CHECKING:
@@ -133,6 +135,14 @@ def test_transforms_that_azure_refuses(cloud: Cloud, transform: str, code: str, 
         ({"dataFlows": [flow(outputStream="Events_CL")]}, "InvalidOutputTable", "dataFlows[0].outputStream"),
         ({"dataFlows": [flow(outputStream="Custom-None_CL")]}, "InvalidOutputTable", "dataFlows[0]"),
         ({"dataFlows": [flow(outputStream="Microsoft-None")]}, "InvalidOutputTable", "dataFlows[0]"),
+        ({"dataFlows": [flow(outputStream="Microsoft-SigninLogs")]}, "InvalidOutputTable", "dataFlows[0]"),
+        ({"dataFlows": [flow(outputStream="Microsoft-Events_CL")]}, "InvalidOutputTable", "dataFlows[0]"),
+        ({"dataFlows": [flow(outputStream="Custom-Syslog")]}, "InvalidOutputTable", "dataFlows[0]"),
+        (
+            {"dataFlows": [flow(transformKql="source" + " " * 15_360)]},
+            "InvalidTransformQuery",
+            "dataFlows[0].transformKql",
+        ),
         ({"dataFlows": [flow(outputStream="Custom-x'; drop table t1;--")]}, "InvalidOutputTable", "dataFlows[0]"),
         ({"dataCollectionEndpointId": f"{ENDPOINT}-not"}, "InvalidDataCollectionEndpoint", "dataCollectionEndpointId"),
     ],
@@ -253,6 +263,15 @@ def test_ipinsights_template_deploys_and_takes_a_lookup(cloud: Cloud) -> None:
     cloud.settle()
     query = "IPInsights_CL | project ip_s, threat_score_d, country_s, is_tor_b, is_vpn_b, isp_s"
     assert cloud.query(query) == [("198.51.100.7", 87.0, "NL", True, None, "")]
+
+
+def test_tables_of_azure_that_a_rule_may_write_to() -> None:
+    unknown = {name for name in WRITABLE if builtin_schema(name) is None}
+    assert len(WRITABLE - unknown) >= 100, unknown
+    assert "SigninLogs" not in WritableTables([])
+    assert "SigninLogs" in WritableTables(["SigninLogs"])
+    assert "AuditLogs" not in WritableTables(["SigninLogs"])
+    assert "AuditLogs" in WritableTables(["*"])
 
 
 JSON = st.recursive(

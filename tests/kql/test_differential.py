@@ -30,7 +30,7 @@ from lurewire.schemas import known_names, known_schema, with_standard_columns
 INPUTS = int(os.environ.get("LUREWIRE_FUZZ", "2000"))
 #: The same queries every time, unless a number of them is asked for.
 RANDOM = settings(
-    max_examples=max(INPUTS // 100, 20),
+    max_examples=max(INPUTS // 20, 20),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize="LUREWIRE_FUZZ" not in os.environ,

@@ -136,6 +136,20 @@ def test_deep_and_long_queries_are_errors_not_crashes(text: str) -> None:
         compile_kql(text, CATALOG)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("T | summarize argmin() by b", "argmin(): wrong number of arguments"),
+        ("T | extend y = d.dynamic(1)", "expected a name after '.', not a literal"),
+        ("T | extend y = d.datetime(2026, 1, 1)", "expected a name after '.', not a literal"),
+    ],
+)
+def test_what_the_fuzz_found_is_refused(text: str, message: str) -> None:
+    with pytest.raises(KqlError) as refused:
+        compile_kql(text, CATALOG)
+    assert message in str(refused.value)
+
+
 def test_doubling_lets_hit_the_limit() -> None:
     lets = ["let a0 = now()", *(f"let a{n} = iff(a{n - 1} > now(), a{n - 1}, a{n - 1})" for n in range(1, 20))]
     with pytest.raises(KqlError) as caught:

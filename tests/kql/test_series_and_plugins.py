@@ -42,7 +42,8 @@ def hours(flags: list[int]) -> dict[int, int]:
 def test_the_week_is_found(trend: bool) -> None:
     periods, scores = series("(p, s) = series_periods_detect(y, 4, 420, 1)", weekly(trend=trend))
     assert periods == [168.0]
-    assert scores[0] > 0.6
+    # What does not repeat takes from the score; a decomposition takes the trend away first.
+    assert scores[0] > (0.5 if trend else 0.6)
 
 
 def test_outliers_in_a_weekly_series_are_found() -> None:

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
-TOOL = Path(__file__).parents[2] / "tools" / "kql_corpus.py"
-
-
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("kql_corpus", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["kql_corpus"] = module
-    spec.loader.exec_module(module)
-    return module
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -69,9 +53,9 @@ def corpus(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_corpus_is_run_and_reported(tool: Any, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_corpus_is_run_and_reported(kql_corpus: Any, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     failures = corpus / "failures"
-    assert tool.main([str(corpus), "--min", "60", "--failures", str(failures)]) == 0
+    assert kql_corpus.main([str(corpus), "--min", "60", "--failures", str(failures)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "ran 5 of 8 (62.5%)"
     report = "\n".join(lines)
@@ -86,22 +70,22 @@ def test_a_corpus_is_run_and_reported(tool: Any, corpus: Path, capsys: pytest.Ca
     ]
 
 
-def test_too_few_are_an_exit_code(tool: Any, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert tool.main([str(corpus / "lines.jsonl"), "--min", "75"]) == 0
-    assert tool.main([str(corpus / "lines.jsonl"), "--min", "75.1"]) == 1
+def test_too_few_are_an_exit_code(kql_corpus: Any, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert kql_corpus.main([str(corpus / "lines.jsonl"), "--min", "75"]) == 0
+    assert kql_corpus.main([str(corpus / "lines.jsonl"), "--min", "75.1"]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "ran 3 of 4 (75.0%)"
 
 
-def test_schemas_of_ones_own(tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_schemas_of_ones_own(kql_corpus: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     schemas, query = tmp_path / "schemas.json", tmp_path / "query.kql"
     schemas.write_text(json.dumps({"Own": [{"name": "x", "type": "long"}]}), encoding="utf-8")
     query.write_text("Own | where x > 1", encoding="utf-8")
-    assert tool.main([str(query), "--schemas", str(schemas), "--min", "100"]) == 0
+    assert kql_corpus.main([str(query), "--schemas", str(schemas), "--min", "100"]) == 0
     query.write_text("SigninLogs | take 1", encoding="utf-8")
-    assert tool.main([str(query), "--schemas", str(schemas), "--min", "100"]) == 1
+    assert kql_corpus.main([str(query), "--schemas", str(schemas), "--min", "100"]) == 1
     assert "not in the schemas: SigninLogs (1)" in capsys.readouterr().out
 
 
-def test_a_corpus_that_is_not_there(tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert tool.main([str(tmp_path / "none")]) == 2
+def test_a_corpus_that_is_not_there(kql_corpus: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert kql_corpus.main([str(tmp_path / "none")]) == 2
     assert "there is no such file or folder" in capsys.readouterr().err

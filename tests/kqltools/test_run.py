@@ -206,6 +206,20 @@ def test_charts(lurewire: Callable[..., Result], kind: str) -> None:
     assert Path("out.svg").read_bytes() == again
 
 
+def test_each_of_several_results_has_its_chart(lurewire: Callable[..., Result]) -> None:
+    table = "datatable(k: string, v: long)['a', 5, 'b', 15]"
+    query = f"{table} | fork (render barchart) (project k) (render piechart)"
+    done = lurewire("kql", "run", query)
+    assert done.exit_code == 0, done.output
+    for part in ("a │█", "\nk\n-\na\nb\n", "75.0%"):
+        assert part in done.output, done.output
+    assert lurewire("kql", "run", query, "--chart", "out.svg").exit_code == 0
+    assert sorted(path.name for path in Path().glob("*.svg")) == ["out-2.svg", "out.svg"]
+    assert Path("out.svg").read_bytes() != Path("out-2.svg").read_bytes()
+    none = lurewire("kql", "run", f"{table} | fork (project k) (project v)", "--chart", "none.svg")
+    assert (none.exit_code, "no render that draws" in none.output) == (2, True)
+
+
 def test_charts_that_are_not_drawn(lurewire: Callable[..., Result]) -> None:
     for query, what in (
         ("print 1 | render treemap", "treemap"),

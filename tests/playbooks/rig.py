@@ -178,7 +178,8 @@ class Rig:
         if self._real_incidents:
             # Only here: a crash test's child starts in half the time without them. Before the tables are made.
             from lurewire.incidents import Incidents as IncidentsRoom
-            from lurewire.workspace import Workspaces
+            from lurewire.ingestion import Collector, Ingestion
+            from lurewire.workspace import SharedKeys, Workspaces
             from lurewire.workspace import resource_types as workspace_types
         clock = self.clock
         self.db = Database(self.folder / "control.db")
@@ -202,6 +203,9 @@ class Rig:
         self.outbound = Outbound(self._routes, self.rooms, allow_private=self._allow_private)
         if self._real_incidents:
             self.workspaces = Workspaces(self.folder / "workspaces", clock)
+            self.keys = SharedKeys(self.db, box)
+            ingestion = Ingestion(self.workspaces, self.store, clock, lambda: "https://localhost:8443")
+            self.collector = Collector(ingestion, self.workspaces, self.store, self.keys, clock)
             self.incidents = IncidentsRoom(
                 self.db,
                 self.outbox,
@@ -223,6 +227,7 @@ class Rig:
             token_for=self.identity.token_for,
             read_secret=self._read_secret,
             base_url="https://localhost:8443",
+            collector=self.collector if self._real_incidents else None,
         )
         await self.identity.start()
         self.store.register(*self.identity.resource_types, *self.vault.resource_types, *self.playbooks.resource_types)

@@ -209,3 +209,35 @@ def test_unescape_keeps_the_meaning(text: str) -> None:
 @given(st.datetimes().map(lambda d: d.isoformat()))
 def test_coerced_datetime_is_the_parsed_one(text: str) -> None:
     assert coerce(json.dumps(text).encode(), K.DATETIME) == ticks_from_text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['"at":"2026-11-22 10:00:00 +01:00"', '"id":"0E28F730-18C1-429A-821E-5282CF641DD4"'],
+)
+def test_values_that_are_read_one_by_one_are_read_off_the_loop(text: str) -> None:
+    """Hundreds of milliseconds for a body of 1 MB: a few go the fast way, many do not."""
+    decoder = RowDecoder(COLUMNS)
+    few, many = (f"[{','.join([f'{{{text}}}'] * count)}]".encode() for count in (900, 1_100))
+    fast = decoder.fast(few)
+    assert fast is not None
+    assert fast.equals(decoder.careful(few))
+    assert decoder.fast(many) is None
+    assert decoder.decode(many).slice(0, 900).equals(fast)
+
+
+def test_zoned_datetimes_are_never_read_one_by_one() -> None:
+    body = json.dumps([{"at": "2026-01-23T19:23:22.149338689Z"}, {}] * 2_500).encode()
+    decoder = RowDecoder(COLUMNS)
+    fast = decoder.fast(body)
+    assert fast is not None
+    assert fast.equals(decoder.careful(body))
+
+
+def test_one_escaped_character_among_many_backslashes_is_no_work_for_the_loop() -> None:
+    few, many = (b'[{"text":"\\u00e9' + b"\\n" * count + b'"}]' for count in (1_000, 30_000))
+    decoder = RowDecoder(COLUMNS)
+    assert decoder.fast(few) is not None
+    assert decoder.fast(many) is None
+    assert decoder.fast(many.replace(b"\\u00e9", b"")) is not None, "without one they are not looked at"
+    assert decoder.decode(many).column(0).to_pylist() == ["é" + "\n" * 30_000]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,9 @@ def test_bytes_behind_the_last_frame_are_cut(log: Log, tail: bytes) -> None:
     journal.close(0)
 
 
-def test_damage_in_the_middle_costs_only_what_is_damaged(log: Log) -> None:
+def test_damage_in_the_middle_costs_only_what_is_damaged_and_is_named(
+    log: Log, capfd: pytest.CaptureFixture[str]
+) -> None:
     journal, _ = log.open()
     log.write(journal, b"first", b"second" * 10, b"third")
     journal.close(0)
@@ -147,7 +150,12 @@ def test_damage_in_the_middle_costs_only_what_is_damaged(log: Log) -> None:
     journal, waiting = log.open()
     assert [f.commit for f in waiting] == [1, 3]
     assert bodies(journal) == [(1, b"first"), (3, b"third")]
-    journal.close(0)
+    said = capfd.readouterr()
+    assert "frames are lost" in said.out + said.err
+    assert re.search(r"commits=.?\[2\]", said.out + said.err)
+    journal.release(3)
+    assert [path.suffix for path in log.folder.iterdir()] == [".damaged"], "the file stays for whoever looks into it"
+    journal.close(3)
 
 
 def test_frame_inside_a_body_is_not_a_frame(log: Log) -> None:

@@ -13,8 +13,6 @@ from azure.core.exceptions import HttpResponseError
 from azure.identity import ClientSecretCredential
 from azure.monitor.query import LogsQueryClient, LogsQueryStatus
 
-from lurewire.workspace import query as query_module
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -101,6 +99,48 @@ def test_every_type_as_the_contract_has_it(cloud: Cloud, workspace_id: str, toke
         ["2026-01-03T03:04:05.123456Z", None, None, None, None, "", None, None, None, "Kinds_CL"],
     ]
     assert set(answer.json()) == {"tables"}
+
+
+SCALARS = """print b = true, i = int(-7), l = 9007199254740993, r = 0.1, n = real(nan), p = real(+inf), m = real(-inf),
+ e = decimal(1.10), d = datetime(2026-01-01T00:00:00.1234567Z), z = datetime(0001-01-01), t = 1d + 2h + 3ticks,
+ u = -1s, g = guid(0e28f730-18c1-429a-821e-5282cf641dd4), s = 'x', j = dynamic({"a": [1, null]})"""
+ENCODED = {
+    "b": ("bool", True),
+    "i": ("int", -7),
+    "l": ("long", 9007199254740993),
+    "r": ("real", 0.1),
+    "n": ("real", "NaN"),
+    "p": ("real", "Infinity"),
+    "m": ("real", "-Infinity"),
+    "e": ("decimal", "1.1"),
+    "d": ("datetime", "2026-01-01T00:00:00.1234567Z"),
+    "z": ("datetime", "0001-01-01T00:00:00Z"),
+    "t": ("timespan", "1.02:00:00.0000003"),
+    "u": ("timespan", "-00:00:01"),
+    "g": ("guid", GUID),
+    "s": ("string", "x"),
+    "j": ("dynamic", '{"a":[1,null]}'),
+}
+
+
+def test_every_scalar_as_the_contract_and_microsofts_client_have_it(
+    cloud: Cloud, logs: LogsQueryClient, workspace_id: str, token: str
+) -> None:
+    (table,) = post(cloud, workspace_id, token, {"query": SCALARS}).json()["tables"]
+    found = {
+        column["name"]: (column["type"], value)
+        for column, value in zip(table["columns"], table["rows"][0], strict=True)
+    }
+    assert found == ENCODED
+    answer: Any = logs.query_workspace(workspace_id, SCALARS, timespan=None)
+    (row,) = answer.tables[0].rows
+    assert row["d"] == datetime(2026, 1, 1, 0, 0, 0, 123456, UTC), "the client cuts the seventh digit"
+    plain = [(name, row[name]) for name in ENCODED if name not in "dz"]
+    assert plain == [(name, value) for name, (_, value) in ENCODED.items() if name not in "dz"]
+    nulls = "print i = int(null), r = real(null), d = datetime(null), j = dynamic(null), s = tostring(int(null))"
+    assert post(cloud, workspace_id, token, {"query": nulls}).json()["tables"][0]["rows"] == [
+        [None, None, None, None, ""]
+    ]
 
 
 def test_more_rows_than_one_batch_come_whole(cloud: Cloud, workspace_id: str, token: str) -> None:
@@ -309,21 +349,24 @@ def test_who_may_not_query(cloud: Cloud, workspace_id: str, token: str) -> None:
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "WorkspaceNotFoundError")
 
 
-def test_query_of_a_client_that_went_away_is_stopped(
-    cloud: Cloud, workspace_id: str, token: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def endless(cursor: Any, *_: Any) -> Any:
-        return cursor.execute("select sum(a.range * b.range) from range(10000000) a, range(10000000) b").fetchall()
+LONG = (
+    "range a from 1 to 1000000 step 1 | extend k = 1 "
+    "| join kind=inner (range b from 1 to 1000000 step 1 | extend k = 1) on k | summarize sum(a * b)"
+)
 
-    monkeypatch.setattr(query_module, "_execute", endless)
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_query_of_a_client_that_went_away_is_stopped(cloud: Cloud, workspace_id: str, token: str, method: str) -> None:
     pool = cloud.workspace()._queries._pool
+    body: Any = {"params": {"query": LONG}} if method == "GET" else {"json": {"query": LONG}}
     with pytest.raises(requests.Timeout):
-        requests.post(
+        requests.request(
+            method,
             f"{cloud.url()}/v1/workspaces/{workspace_id}/query",
-            json={"query": "Heartbeat"},
             headers={"Authorization": f"Bearer {token}"},
             verify=cloud.ca,
             timeout=0.5,
+            **body,
         )
     give_up = time.monotonic() + 10
     while pool._running:
@@ -331,11 +374,8 @@ def test_query_of_a_client_that_went_away_is_stopped(
         time.sleep(0.01)
 
 
-def test_query_over_its_time(cloud: Cloud, workspace_id: str, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def endless(cursor: Any, *_: Any) -> Any:
-        return cursor.execute("select sum(a.range * b.range) from range(10000000) a, range(10000000) b").fetchall()
-
-    monkeypatch.setattr(query_module, "_execute", endless)
-    answer = post(cloud, workspace_id, token, {"query": "Heartbeat"}, prefer="wait=1")
+def test_query_over_its_time(cloud: Cloud, workspace_id: str, token: str) -> None:
+    answer = post(cloud, workspace_id, token, {"query": LONG}, prefer="wait=1")
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["innererror"]["code"]) == (504, "GatewayTimeout", "GatewayTimeout")
+    assert not cloud.workspace()._queries._pool._running, "the engine has stopped"

@@ -145,3 +145,127 @@ def test_table_of_azure_keeps_its_schema(cloud: Cloud) -> None:
     schema = stored["properties"]["schema"]
     assert (schema["tableType"], schema["columns"]) == ("Microsoft", [])
     assert "AlertName" in [c["name"] for c in schema["standardColumns"]]
+
+
+def headers(cloud: Cloud) -> dict[str, str]:
+    return {"Authorization": f"Bearer {cloud.token('contributor', ('Contributor', GROUP), resource=ARM)}"}
+
+
+def call(cloud: Cloud, method: str, path: str, body: Any = None) -> requests.Response:
+    url = f"{cloud.url()}{path}?api-version=2022-10-01"
+    return requests.request(method, url, json=body, headers=headers(cloud), verify=cloud.ca, timeout=30)
+
+
+def test_retention_of_a_table(cloud: Cloud) -> None:
+    cloud.put(SECOND, {"location": "local", "properties": {"retentionInDays": 90}})
+    url = f"{SECOND}/tables/Kept_CL"
+    cloud.put(url, table_body("Kept_CL", TIME))
+    workspace = cloud.workspaces.by_id(SECOND)
+    assert workspace is not None
+
+    def shown(change: dict[str, Any]) -> tuple[Any, ...]:
+        answer = call(cloud, "PATCH", url, {"properties": change})
+        assert answer.status_code == 200, answer.text
+        got = answer.json()["properties"]
+        names = ("retentionInDays", "totalRetentionInDays", "archiveRetentionInDays", "retentionInDaysAsDefault")
+        return (*(got[name] for name in names), got["totalRetentionInDaysAsDefault"], workspace.kept_days("Kept_CL"))
+
+    assert shown({}) == (90, 90, 0, True, True, 90)
+    assert shown({"totalRetentionInDays": 365}) == (90, 365, 275, True, False, 365)
+    assert shown({"retentionInDays": 30}) == (30, 365, 335, False, False, 365)
+    assert shown({"totalRetentionInDays": -1}) == (30, 30, 0, False, True, 30)
+    assert shown({"retentionInDays": -1}) == (90, 90, 0, True, True, 90)
+    cloud.put(SECOND, {"location": "local", "properties": {"retentionInDays": 60}})
+    assert workspace.kept_days("Kept_CL") == 60, "the default is the workspace's, whenever it changes"
+    assert shown({"retentionInDays": 30, "plan": "Analytics"})[:2] == (30, 30)
+    for wrong in (
+        {"totalRetentionInDays": 7},
+        {"totalRetentionInDays": 800},
+        {"retentionInDays": 3},
+        {"plan": "Basic"},
+    ):
+        assert call(cloud, "PATCH", url, {"properties": wrong}).status_code == 400, wrong
+    assert shown({}) == (30, 30, 0, False, True, 30), "what is refused changes nothing"
+
+
+def test_columns_by_patch(cloud: Cloud) -> None:
+    url = f"{WORKSPACE}/tables/Patched_CL"
+    cloud.put(url, table_body("Patched_CL", TIME | {"a": "int"}) | {"tags": {"x": "y"}})
+    body = table_body("Patched_CL", TIME | {"a": "int", "b": "string"})
+    body["properties"]["schema"]["description"] = "d"
+    assert call(cloud, "PATCH", url, body).status_code == 200
+    got = call(cloud, "GET", url).json()
+    assert got["tags"] == {"x": "y"}
+    assert [column["name"] for column in got["properties"]["schema"]["columns"]] == ["TimeGenerated", "a", "b"]
+    assert got["properties"]["schema"]["description"] == "d"
+    wrong = call(cloud, "PATCH", url, table_body("Patched_CL", TIME | {"a": "string"}))
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "InvalidParameter")
+    assert call(cloud, "POST", f"{url}/migrate").status_code == 200
+    nowhere = call(cloud, "PATCH", f"{WORKSPACE}/tables/Nope_CL", {})
+    assert (nowhere.status_code, nowhere.json()["error"]["code"]) == (404, "ResourceNotFound")
+    assert call(cloud, "POST", f"{WORKSPACE}/tables/Nope_CL/migrate").status_code == 404
+
+
+def test_tables_of_azure_are_there_without_a_put(cloud: Cloud) -> None:
+    cloud.put(SECOND, {"location": "local", "properties": {"retentionInDays": 90}})
+    url = f"{SECOND}/tables/SecurityEvent"
+    shown = call(cloud, "GET", url.lower()).json()
+    assert (shown["name"], shown["id"], shown["properties"]["retentionInDays"]) == ("SecurityEvent", url, 90)
+    assert "EventID" in [column["name"] for column in shown["properties"]["schema"]["standardColumns"]]
+    changed = call(cloud, "PATCH", url, {"properties": {"retentionInDays": 120}})
+    assert (changed.status_code, changed.json()["properties"]["retentionInDays"]) == (200, 120)
+    workspace = cloud.workspaces.by_id(SECOND)
+    assert workspace is not None
+    assert workspace.kept_days("SecurityEvent") == 120
+    listed = {one["name"]: one for one in call(cloud, "GET", f"{SECOND}/tables").json()["value"]}
+    assert listed["SecurityEvent"]["properties"]["retentionInDays"] == 120
+    assert "SigninLogs" not in listed, "nothing has named it here"
+    cloud.run(workspace.query("SigninLogs | count"))
+    assert "SigninLogs" in {one["name"] for one in call(cloud, "GET", f"{SECOND}/tables").json()["value"]}
+    assert call(cloud, "DELETE", url).status_code == 200
+    assert call(cloud, "DELETE", url).status_code == 204, "what it was set to is gone; the table stays"
+    assert call(cloud, "GET", url).json()["properties"]["retentionInDays"] == 90
+    assert call(cloud, "GET", f"{SECOND}/tables/NoSuchTable").status_code == 404
+    assert call(cloud, "DELETE", SECOND).status_code == 200
+
+
+def test_workspace_by_patch_and_in_lists(cloud: Cloud) -> None:
+    first = cloud.put(SECOND, {"location": "local", "properties": {"retentionInDays": 90}})["properties"]
+    change = {"properties": {"workspaceCapping": {"dailyQuotaGb": 0.5}, "features": {"disableLocalAuth": True}}}
+    got = call(cloud, "PATCH", SECOND, change | {"tags": {"a": "b"}}).json()
+    assert (got["tags"], got["properties"]["retentionInDays"]) == ({"a": "b"}, 90)
+    assert got["properties"]["customerId"] == first["customerId"]
+    assert got["properties"]["workspaceCapping"]["dailyQuotaGb"] == 0.5
+    assert got["properties"]["features"]["disableLocalAuth"] is True
+    assert got["properties"]["features"]["enableLogAccessUsingOnlyResourcePermissions"] is True
+    refused: list[dict[str, Any]] = [
+        {"workspaceCapping": {"dailyQuotaGb": 0}},
+        {"workspaceCapping": 1},
+        {"features": []},
+    ]
+    for wrong in refused:
+        assert call(cloud, "PATCH", SECOND, {"properties": wrong}).status_code == 400, wrong
+    assert call(cloud, "PATCH", SECOND.replace("second", "nowhere"), {}).status_code == 404
+    kind = "/providers/Microsoft.OperationalInsights/workspaces"
+    for scope in (GROUP, GROUP.rsplit("/resourceGroups", 1)[0]):
+        listed = requests.get(
+            f"{cloud.url()}{scope}{kind}?api-version=2022-10-01",
+            headers={"Authorization": f"Bearer {cloud.token('all', ('Reader', scope), resource=ARM)}"},
+            verify=cloud.ca,
+            timeout=30,
+        )
+        assert {"lurewire", "second"} <= {one["name"] for one in listed.json()["value"]}
+
+
+def test_changes_of_schema_are_noted(cloud: Cloud) -> None:
+    cloud.table("Noted_CL", TIME)
+    cloud.table("Noted_CL", TIME)
+    cloud.table("Noted_CL", TIME | {"a": "int"})
+    assert cloud.run(cloud.store.delete(ResourceId.parse(f"{WORKSPACE}/tables/Noted_CL")))
+    cloud.settle()
+    found = cloud.query("Operation | where Detail has 'Noted_CL' | sort by TimeGenerated asc | project Detail")
+    assert [detail.split(" was ")[1] for (detail,) in found] == [
+        "created with 1 columns.",
+        "changed to 2 columns.",
+        "deleted with its rows.",
+    ]

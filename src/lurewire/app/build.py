@@ -8,10 +8,24 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lurewire import analytics, arm, identity, incidents, ingestion, ipintel, playbooks, sensor, vault, workspace
+from lurewire import (
+    analytics,
+    arm,
+    graph,
+    identity,
+    incidents,
+    ingestion,
+    ipintel,
+    playbooks,
+    sensor,
+    testbench,
+    vault,
+    workspace,
+)
 from lurewire.app.bootstrap import LOCATION, PLAYBOOK, WORKSPACE, Bootstrap, Names
 from lurewire.app.facts import Facts
 from lurewire.app.lookups import fetcher, place_of
+from lurewire.app.table_files import TableFiles
 from lurewire.core.database import Database
 from lurewire.core.http import build_app, room_app
 from lurewire.core.limits import Limits
@@ -29,7 +43,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from lurewire.core.clock import Clock
-    from lurewire.core.http import RoomRoutes
+    from lurewire.core.http import RoomRoutes, Route
     from lurewire.core.principal import Principal
     from lurewire.core.tls import Certificates
     from lurewire.settings import Settings
@@ -46,6 +60,7 @@ class Core:
     """All rooms of one state folder. `start` and `stop` once each; `asgi` serves them between."""
 
     asgi: ASGIApp
+    rooms: Sequence[RoomRoutes]
 
     def __init__(self, folder: Path, settings: Settings, clock: Clock) -> None:
         self._folder = folder
@@ -56,6 +71,12 @@ class Core:
         self._facts = Facts(self._db)
         self._rooms: dict[str, ASGIApp] = {}
         self._limits = _Limits(settings["limits"])
+        #: The test bench, where the setting switches it on.
+        self.bench: testbench.Bench | None = None
+        if settings["testbench.enabled"]:
+            self.bench = testbench.Bench(clock, self._limits(testbench), self._clear_table)
+        #: Every operation of every room, in the order in which they answer.
+        self.routes: Sequence[RoomRoutes] = ()
         self.base_url = ""
         self.tenant_id = ""
 
@@ -98,10 +119,27 @@ class Core:
         db, clock, limits = self._db, self._clock, self._limits
         box = SecretBox(self._folder / "secret.key")
         self.outbox = Outbox(db, clock)
+        days = self._settings["identity.rotate_keys_days"]
         self.identity = identity.Identity(
-            db, clock, box, self.tenant_id, self._url, names=self._settings["server.names"], limits=limits(identity)
+            db,
+            clock,
+            box,
+            self.tenant_id,
+            self._url,
+            names=self._settings["server.names"],
+            limits=limits(identity),
+            rotate_after=timedelta(days=days) if days else None,
         )
-        self.store = arm.ResourceStore(db, clock, box, subscription_id=subscription_id, identities=self.identity)
+        self.store = arm.ResourceStore(
+            db,
+            clock,
+            box,
+            subscription_id=subscription_id,
+            identities=self.identity,
+            register_first=self._settings["arm.register_first"],
+            limits=limits(arm),
+        )
+        self.diagnostics = arm.Diagnostics(self.store, self.identity, limits(arm))
         self.vault = vault.Vault(
             db,
             clock,
@@ -113,7 +151,7 @@ class Core:
             names=self._settings["server.names"],
             limits=limits(vault),
         )
-        self.account = arm.Account(self.tenant_id, subscription_id)
+        self.account = arm.Account(self.tenant_id, subscription_id, url=self._url)
         self.deployments = arm.Deployments(db, clock, self.store, self.identity, self.vault, self.account, limits(arm))
         places = workspace.Places(
             self._folder / "external",
@@ -127,7 +165,20 @@ class Core:
             geo=lambda address: place_of(self.ipintel.data, address),
             places=places,
         )
-        self.ingestion = ingestion.Ingestion(self.workspaces, self.store, clock, self._url, limits(ingestion))
+        self.ingestion = ingestion.Ingestion(
+            self.workspaces,
+            self.store,
+            clock,
+            self._url,
+            limits(ingestion),
+            clamp_time=self._settings["ingestion.clamp_time"],
+            tables=self._settings["ingestion.tables"],
+            gatekeeper=self.identity,
+        )
+        self.table_files = TableFiles(self.workspaces, self.store, str(self.names.workspace))
+        self.samples = ingestion.Samples(self.workspaces, self.store, clock, limits(ingestion))
+        self.shared_keys = workspace.SharedKeys(db, box)
+        self.collector = ingestion.Collector(self.ingestion, self.workspaces, self.store, self.shared_keys, clock)
         data = self._settings["ipintel.data"]
         self.ipintel = ipintel.IpIntel(db, clock, DataFolder(Path(data)) if data else None, limits(ipintel))
         self._stack.callback(self.ipintel.close)
@@ -156,6 +207,7 @@ class Core:
             token_for=self.identity.token_for,
             read_secret=self._read_secret,
             base_url=self.base_url,
+            collector=self.collector,
             limits=limits(playbooks),
         )
         self.analytics = analytics.Analytics(
@@ -169,6 +221,7 @@ class Core:
 
     async def _start_rooms(self) -> None:
         await self.identity.start()
+        self._stack.push_async_callback(self.identity.stop)
         self.store.register(
             *self.identity.resource_types,
             *self.vault.resource_types,
@@ -177,33 +230,74 @@ class Core:
             *self.analytics.resource_types,
             self.incidents.automation_rules,
             *self.playbooks.resource_types,
+            *self.diagnostics.resource_types,
         )
+        for name in ("listKeys", "sharedKeys"):
+            self.deployments.register_listing("Microsoft.OperationalInsights/workspaces", name, self._workspace_keys)
         self._stack.push_async_callback(self.workspaces.stop)
         await self.store.start()
+        await self.identity.management_groups.ensure_root(self.store)
         await self.deployments.start()
         await self.incidents.start()
         self._stack.push_async_callback(self.incidents.stop)
-        rooms = self._routes()
+        self.workspaces.start_upkeep()
+        rooms = self.routes = self._routes()
         self._rooms.update({room.room: room_app(room, self.identity) for room in rooms})
-        self.asgi = build_app(rooms, self.identity)
+        self.asgi = self._bench_before(rooms) if self.bench is not None else build_app(rooms, self.identity)
 
     def _routes(self) -> Sequence[RoomRoutes]:
         errors = arm.ArmErrors(self.tenant_id, self._url)
         return (
             ingestion.ingestion_routes(self.ingestion),
-            workspace.query_routes(self.workspaces, self._clock, self._limits(workspace)),
+            ingestion.collector_routes(self.collector),
+            workspace.query_routes(self.workspaces, self._clock, self._limits(workspace), self.identity),
             identity.token_routes(self.identity),
             identity.local_routes(self.identity, self._machine_identity),
+            graph.graph_routes(self.identity, self._limits(graph)),
             vault.vault_routes(self.vault),
             ipintel.routes(self.ipintel),
             arm.control_plane("incidents", incidents.incident_routes(self.incidents).routes, errors),
             arm.control_plane("playbooks", self.playbooks.routes.routes, errors),
-            arm.control_plane("roles", identity.role_routes(self.store), errors),
+            arm.control_plane("samples", ingestion.sample_routes(self.samples, self.identity), errors),
+            arm.control_plane("vaults", vault.control_routes(self.vault), errors),
+            arm.control_plane("keys", workspace.shared_key_routes(self.workspaces, self.shared_keys), errors),
+            arm.control_plane("roles", self._role_routes(), errors),
+            arm.control_plane("tables", workspace.control_routes(self.store), errors),
             # Last: its paths fit every resource.
             arm.arm_routes(
                 self.store, self.deployments, self.account, self.identity, errors, self._url, self._limits(arm)
             ),
         )
+
+    def _bench_before(self, rooms: Sequence[RoomRoutes]) -> ASGIApp:
+        bench = self.bench
+        assert bench is not None
+        bench.watch(rooms)
+        errors = arm.ArmErrors(self.tenant_id, self._url)
+        own = testbench.testbench_routes(bench, f"/subscriptions/{self.names.subscription_id}", errors)
+        _log.warning("the test bench is on: faults can be injected, and requests are kept for reading")
+        self.routes = (own, *rooms)
+        return testbench.Middleware(build_app(self.routes, self.identity), bench)
+
+    async def _clear_table(self, name: str) -> None:
+        """Delete the rows of a table of the install's workspace, for the test bench."""
+        found = self.workspaces.by_id(self.names.workspace)
+        assert found is not None
+        try:
+            await found.clear_table(name)
+        except workspace.UnknownTable as error:
+            raise testbench.TableNotFound(str(error)) from None
+
+    async def _workspace_keys(self, workspace_id: ResourceId) -> dict[str, str]:
+        """What `listKeys` of a workspace gives a template."""
+        found = self.workspaces.by_id(workspace_id)
+        assert found is not None
+        primary, secondary = await self.shared_keys.of(found.customer_id)
+        return {"primarySharedKey": primary, "secondarySharedKey": secondary}
+
+    def _role_routes(self) -> Sequence[Route]:
+        groups = identity.group_routes(self.store, self.identity, self.account.subscription_id)
+        return (*groups, *identity.role_routes(self.store, self.identity))
 
     def _machine_identity(self) -> Principal | None:
         """The identity of the instance metadata service: the one that the setting names."""
@@ -259,21 +353,30 @@ class Core:
             "disable_instance_discovery": True,
         }
 
-    async def create_app(self, name: str, roles: Sequence[str], scope: str | None) -> dict[str, str]:
-        """Register an app with a secret and roles; the secret is in the answer and nowhere else."""
-        return await self._app(name, roles, ResourceId.parse(scope) if scope else self.names.group)
+    async def create_app(
+        self, name: str, roles: Sequence[str], scope: str | None, permissions: Sequence[str] = ()
+    ) -> dict[str, str]:
+        """Register an app with a secret, roles and Microsoft Graph permissions.
 
-    async def _app(self, name: str, roles: Sequence[str], scope: ResourceId) -> dict[str, str]:
+        The secret is in the answer and nowhere else. The scope `/` is the tenant, None the resource group.
+        """
+        return await self._app(name, roles, self._scope(scope), permissions)
+
+    async def _app(
+        self, name: str, roles: Sequence[str], scope: ResourceId | None, permissions: Sequence[str] = ()
+    ) -> dict[str, str]:
         self._check_grant(roles, scope)
+        for permission in permissions:
+            identity.app_role(permission)
         known = self._facts.get(f"app.{name}")
         if known is None or self.identity.app(known) is None:
             known = (await self.identity.create_app(name)).app_id
             await self._facts.put(f"app.{name}", known)
-        app = self.identity.app(known)
-        assert app is not None
+        app = await self.identity.create_principal(known)  # which somebody may have deleted over Graph
         principal = self.identity.principal(app.object_id)
         assert principal is not None
         await self._grant(principal, roles, scope)
+        await self.identity.app_roles.grant(principal.object_id, permissions)
         for old in app.secrets:
             if old.expires_at < self._clock.now():
                 await self.identity.remove_secret(known, old.key_id)
@@ -282,7 +385,7 @@ class Core:
 
     async def create_identity(self, name: str, roles: Sequence[str], scope: str | None) -> dict[str, str]:
         """A user-assigned identity with roles, and a header by which a local process gets its tokens."""
-        at = ResourceId.parse(scope) if scope else self.names.group
+        at = self._scope(scope)
         self._check_grant(roles, at)
         resource_id = self._identity_id(name)
         if self.store.get(resource_id) is None:
@@ -296,12 +399,18 @@ class Core:
             "header": await self.identity.managed.add_header(principal),
         }
 
-    def _check_grant(self, roles: Sequence[str], scope: ResourceId) -> None:
+    def _scope(self, text: str | None) -> ResourceId | None:
+        """Where roles are to hold; None is the tenant."""
+        if text is None:
+            return self.names.group
+        return ResourceId.parse(text) if text.strip("/") else None
+
+    def _check_grant(self, roles: Sequence[str], scope: ResourceId | None) -> None:
         identity.check_roles(roles)
-        if scope.resource_group is not None and self.store.get(scope) is None:
+        if scope is not None and scope.resource_group is not None and self.store.get(scope) is None:
             raise ValueError(f"there is no resource {scope}")
 
-    async def _grant(self, principal: Principal, roles: Sequence[str], scope: ResourceId) -> None:
+    async def _grant(self, principal: Principal, roles: Sequence[str], scope: ResourceId | None) -> None:
         for role in roles:
             await self.store.put(*identity.role_assignment(scope, principal, role))
 
@@ -317,6 +426,10 @@ class Core:
         added = await self.identity.certificates.add(app_id, pem)
         return {"client_id": app_id, "thumbprint": added.thumbprint}
 
+    async def rotate_keys(self, *, revoke: bool) -> str:
+        """Sign tokens with a new key; `revoke` ends every token that an older one signed. Gives the new key's id."""
+        return await self.identity.rotate_keys(revoke=revoke)
+
     def _known_app(self, name: str) -> str:
         known = self._facts.get(f"app.{name}")
         if known is None or self.identity.app(known) is None:
@@ -330,6 +443,14 @@ class Core:
     async def revoke_lookup_key(self, name: str) -> bool:
         """Take a key of the IP lookup out of force; False where there is none of that name."""
         return await self.ipintel.revoke_key(name)
+
+    async def preview_sample(self, asked: ingestion.SampleRequest) -> dict[str, Any]:
+        """The schema of a sample for the install's workspace, and what its transform makes of it."""
+        return await self.samples.preview(self.names.workspace, asked)
+
+    async def apply_sample(self, asked: ingestion.SampleRequest) -> dict[str, Any]:
+        """Table, stream and flow for a sample, in the install's workspace."""
+        return await self.samples.apply(self.names.workspace, asked)
 
     async def operator_query(self, text: str) -> dict[str, Any]:
         """Run a query on the install's workspace.
@@ -355,7 +476,20 @@ class _Limits:
 
     def __init__(self, values: dict[str, int]) -> None:
         self._values = values
-        rooms = (analytics, arm, identity, incidents, ingestion, ipintel, playbooks, sensor, vault, workspace)
+        rooms = (
+            analytics,
+            arm,
+            graph,
+            identity,
+            incidents,
+            ingestion,
+            ipintel,
+            playbooks,
+            sensor,
+            testbench,
+            vault,
+            workspace,
+        )
         declared = {limit.name for room in rooms for limit in room.LIMITS}
         unknown = sorted(self._values.keys() - declared)
         if unknown:

@@ -5,6 +5,7 @@ It is a Unix socket in a folder that only its owner can enter: whoever can open 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import socket
@@ -12,21 +13,28 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from lurewire.app.bench import bench_routes
+from lurewire.app.lag import measure_lag
+from lurewire.app.table_files import TableFile
 from lurewire.core.errors import WireError
+from lurewire.ingestion import SampleRequest
 from lurewire.ipintel import KeyExistsError
 from lurewire.kql import KqlError
 from lurewire.workspace import QueryTimeout, TooManyQueries
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.requests import Request
 
     from lurewire.app.build import Core
 
-_REFUSALS = (KqlError, WireError, QueryTimeout, TooManyQueries, KeyExistsError, ValueError, KeyError)
+_REFUSALS = (KqlError, WireError, QueryTimeout, TooManyQueries, KeyExistsError, ValueError, LookupError, OSError)
 """What a command can be refused for; the error's text is for the person who gave it."""
 
 _MAX_SOCKET_PATH = 100
@@ -55,6 +63,22 @@ def control_socket(folder: Path) -> socket.socket:
     return listener
 
 
+def _outbox_routes(core: Core) -> list[Route]:
+    async def dead(_request: Request) -> Response:
+        return JSONResponse({"value": [dataclasses.asdict(message) for message in core.outbox.dead()]})
+
+    async def revive(request: Request) -> Response:
+        body = await request.json()
+        return JSONResponse({"revived": await core.outbox.revive(body.get("topic"))})
+
+    return [Route("/outbox/dead", dead, methods=["POST"]), Route("/outbox/revive", revive, methods=["POST"])]
+
+
+async def _loop_lag(request: Request) -> Response:
+    body = await request.json()
+    return JSONResponse({"late": await measure_lag(float(body["seconds"]))})
+
+
 def control_app(core: Core) -> Starlette:
     """What the socket serves; every answer is JSON, `{"error": text}` where a command is refused (400) or fails (500)."""
 
@@ -64,7 +88,8 @@ def control_app(core: Core) -> Starlette:
 
     async def create_app(request: Request) -> Response:
         body = await request.json()
-        created = await core.create_app(str(body["name"]), [str(role) for role in body["roles"]], body.get("scope"))
+        roles, permissions = ([str(one) for one in body.get(name, ())] for name in ("roles", "permissions"))
+        created = await core.create_app(str(body["name"]), roles, body.get("scope"), permissions)
         return JSONResponse(created)
 
     async def create_identity(request: Request) -> Response:
@@ -102,8 +127,44 @@ def control_app(core: Core) -> Starlette:
             Route("/identities", create_identity, methods=["POST"]),
             Route("/apps/secrets", add_secret, methods=["POST"]),
             Route("/apps/certificates", add_certificate, methods=["POST"]),
+            Route("/identities/rotate-keys", _key_rotation(core), methods=["POST"]),
+            *_sample_routes(core),
+            *_table_routes(core),
             Route("/keys", create_key, methods=["POST"]),
             Route("/keys/revoke", revoke_key, methods=["POST"]),
+            *bench_routes(core),
+            *_outbox_routes(core),
+            Route("/loop-lag", _loop_lag, methods=["POST"]),
         ],
         exception_handlers=handlers,
     )
+
+
+def _sample_routes(core: Core) -> tuple[Route, ...]:
+    async def preview(request: Request) -> Response:
+        return JSONResponse(await core.preview_sample(msgspec.convert(await request.json(), SampleRequest)))
+
+    async def apply(request: Request) -> Response:
+        return JSONResponse(await core.apply_sample(msgspec.convert(await request.json(), SampleRequest)))
+
+    return (Route("/samples/preview", preview, methods=["POST"]), Route("/samples/apply", apply, methods=["POST"]))
+
+
+def _table_routes(core: Core) -> tuple[Route, ...]:
+    async def export(request: Request) -> Response:
+        asked = msgspec.convert(await request.json(), TableFile)
+        return JSONResponse({"rows": await core.table_files.export(asked)})
+
+    async def import_(request: Request) -> Response:
+        asked = msgspec.convert(await request.json(), TableFile)
+        return JSONResponse({"rows": await core.table_files.import_(asked)})
+
+    return (Route("/tables/export", export, methods=["POST"]), Route("/tables/import", import_, methods=["POST"]))
+
+
+def _key_rotation(core: Core) -> Callable[[Request], Awaitable[Response]]:
+    async def rotate_keys(request: Request) -> Response:
+        body = await request.json()
+        return JSONResponse({"kid": await core.rotate_keys(revoke=body["revoke"] is True)})
+
+    return rotate_keys

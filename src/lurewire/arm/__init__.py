@@ -2,6 +2,7 @@
 
 from lurewire.arm.containers import Access, Account
 from lurewire.arm.deployments.service import Deployments, TemplateSecrets
+from lurewire.arm.diagnostics import Diagnostics
 from lurewire.arm.errors import ArmError
 from lurewire.arm.limits import LIMITS
 from lurewire.arm.routes import arm_routes
@@ -15,6 +16,7 @@ __all__ = [
     "ArmError",
     "ArmErrors",
     "Deployments",
+    "Diagnostics",
     "ManagedIdentities",
     "ResourceStore",
     "Stored",

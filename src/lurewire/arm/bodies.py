@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lurewire.arm.errors import InvalidRequestContent, RequestTooLarge
+from lurewire.core.bodies import BodyTooLong, read_body
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -14,12 +15,10 @@ if TYPE_CHECKING:
 
 async def read_bytes(request: Request, limit: int) -> bytes:
     """The body; raises `RequestTooLarge` as soon as there is more than `limit` bytes."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise RequestTooLarge(f"The request content is longer than the limit of {limit} bytes.")
-    return bytes(body)
+    try:
+        return await read_body(request, limit)
+    except BodyTooLong:
+        raise RequestTooLarge(f"The request content is longer than the limit of {limit} bytes.") from None
 
 
 async def read_object(request: Request, limit: int, depth: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lurewire.arm.errors import BadResourceId, InvalidRequestContent, LocationRequired
 from lurewire.arm.inert import INERT_TYPES, inert_type
+from lurewire.arm.locks import lock_type
 from lurewire.core.resources import ResourceType
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 RESOURCE_GROUPS = "Microsoft.Resources/resourceGroups"
 CONNECTIONS = "Microsoft.Web/connections"
+TAGS = "Microsoft.Resources/tags"
 
 
 def builtin_types(clock: Clock) -> tuple[ResourceType, ...]:
@@ -31,6 +33,8 @@ def builtin_types(clock: Clock) -> tuple[ResourceType, ...]:
             _deleted,
             hidden=("/properties/parameterValues", "/properties/parameterValueSet/values"),
         ),
+        ResourceType(TAGS, _tags, _applied, _deleted),
+        lock_type(),
         *(inert_type(name) for name in INERT_TYPES),
     )
 
@@ -44,6 +48,13 @@ async def _group(change: Change) -> dict[str, Any]:
         "tags": change.body.get("tags") or {},
         "properties": {"provisioningState": "Succeeded"},
     }
+
+
+async def _tags(change: Change) -> dict[str, Any]:
+    if "properties" in change.body:  # as templates have it; the requests on tags give them as those of a resource
+        message = f"A template cannot put '{TAGS}' here: give the resource or the resource group its 'tags'."
+        raise InvalidRequestContent(message)
+    return {"tags": change.body.get("tags") or {}}
 
 
 def _connection(change: Change, clock: Clock) -> dict[str, Any]:

@@ -13,21 +13,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 from starlette.responses import JSONResponse, Response
 
 from lurewire.arm.bodies import read_object
-from lurewire.arm.errors import (
-    InvalidFilter,
-    InvalidResourceNamespace,
-    ResourceGroupNotFound,
-    SubscriptionNotFound,
-    UnsupportedPatch,
-)
+from lurewire.arm.errors import InvalidResourceNamespace, ResourceGroupNotFound, SubscriptionNotFound
+from lurewire.arm.filters import GROUP_FIELDS, parse_filter
+from lurewire.arm.front import patched
+from lurewire.arm.metadata import cloud
 from lurewire.arm.providers import providers
+from lurewire.arm.scopes import group_id
+from lurewire.core.errors import Forbidden
 from lurewire.core.http import Audience, Gatekeeper, Needs, Public, Route
-from lurewire.core.resources import ResourceId
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
     from lurewire.arm.deployments.service import Deployments
+    from lurewire.arm.pages import Pages
+    from lurewire.arm.scopes import Scopes
     from lurewire.arm.store import ResourceStore
     from lurewire.core.limits import Limits
     from lurewire.core.principal import Principal
@@ -47,19 +49,30 @@ class Access(Gatekeeper, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The one tenant and the one subscription of an install, and the location that its resources get."""
+    """The one tenant and the one subscription of an install, the location that its resources get, and its address."""
 
     tenant_id: str
     subscription_id: str
     location: str = "local"
     name: str = "Lurewire"
+    url: Callable[[], str] = str
+
+    def environment(self) -> dict[str, Any]:
+        """The cloud, as `environment()` in a template gives it."""
+        return cloud(self.name, self.url())
 
 
 def container_routes(
-    store: ResourceStore, deployments: Deployments, account: Account, access: Access, limits: Limits
+    store: ResourceStore,
+    deployments: Deployments,
+    account: Account,
+    access: Access,
+    limits: Limits,
+    scopes: Scopes,
+    pages: Pages,
 ) -> tuple[Route, ...]:
     """Routes of everything that resources are in."""
-    handlers = _Containers(store, deployments, account, access, limits)
+    handlers = _Containers(store, deployments, account, access, limits, pages)
     routes = [
         Route("GET", "/tenants", handlers.tenants, Public(_OWN_CHECK)),
         Route("GET", "/subscriptions", handlers.subscriptions, Public(_OWN_CHECK)),
@@ -67,9 +80,15 @@ def container_routes(
             "GET",
             "/subscriptions/{subscription}",
             handlers.subscription,
-            Needs("Microsoft.Resources/subscriptions/read", Audience.MANAGEMENT, _subscription),
+            Needs("Microsoft.Resources/subscriptions/read", Audience.MANAGEMENT, scopes.subscription),
         ),
-        Route("GET", _GROUPS, handlers.groups, Needs(f"{_GROUP_ACTION}/read", Audience.MANAGEMENT, _subscription)),
+        Route(
+            "GET",
+            "/subscriptions/{subscription}/locations",
+            handlers.locations,
+            Needs("Microsoft.Resources/subscriptions/locations/read", Audience.MANAGEMENT, scopes.subscription),
+        ),
+        Route("GET", _GROUPS, handlers.groups, Public(_OWN_CHECK)),
     ]
     for verb, action, handler in (
         ("GET", "read", handlers.group),
@@ -78,39 +97,31 @@ def container_routes(
         ("PATCH", "write", handlers.patch_group),
         ("DELETE", "delete", handlers.delete_group),
     ):
-        needs = Needs(f"{_GROUP_ACTION}/{action}", Audience.MANAGEMENT, group_scope)
+        needs = Needs(f"{_GROUP_ACTION}/{action}", Audience.MANAGEMENT, scopes.group)
         routes.append(Route(verb, f"{_GROUPS}/{{group}}", handler, needs))
     every = "/subscriptions/{subscription}/providers"
-    read = Needs("Microsoft.Resources/subscriptions/providers/read", Audience.MANAGEMENT, _subscription)
+    read = Needs("Microsoft.Resources/subscriptions/providers/read", Audience.MANAGEMENT, scopes.subscription)
     routes.append(Route("GET", every, handlers.providers, read))
     routes.append(Route("GET", f"{every}/{{namespace}}", handlers.provider, read))
-    for one in providers(store.types, account.subscription_id, account.location):
-        needs = Needs(f"{one['namespace']}/register/action", Audience.MANAGEMENT, _subscription)
-        routes.append(
-            Route("POST", f"{every}/{one['namespace']}/register", handlers.registrar(one["namespace"]), needs)
-        )
+    for namespace in sorted({kind.type.partition("/")[0] for kind in store.types}):
+        for verb, state in (("register", "Registered"), ("unregister", "Unregistered")):
+            needs = Needs(f"{namespace}/{verb}/action", Audience.MANAGEMENT, scopes.subscription)
+            path = f"{every}/{namespace}/{verb}"
+            routes.append(Route("POST", path, handlers.registrar(namespace, state), needs))
     return tuple(routes)
-
-
-def group_scope(request: Request) -> str:
-    """The id of the resource group in the path."""
-    return str(group_id(request))
-
-
-def group_id(request: Request) -> ResourceId:
-    """The same, taken apart."""
-    parameters = request.path_params
-    return ResourceId.parse(f"/subscriptions/{parameters['subscription']}/resourceGroups/{parameters['group']}")
-
-
-def _subscription(request: Request) -> str:
-    return f"/subscriptions/{request.path_params['subscription']}"
 
 
 class _Containers:
     def __init__(
-        self, store: ResourceStore, deployments: Deployments, account: Account, access: Access, limits: Limits
+        self,
+        store: ResourceStore,
+        deployments: Deployments,
+        account: Account,
+        access: Access,
+        limits: Limits,
+        pages: Pages,
     ) -> None:
+        self._pages = pages
         self._store = store
         self._deployments = deployments
         self._account = account
@@ -143,11 +154,28 @@ class _Containers:
         return JSONResponse(self._subscription())
 
     async def groups(self, request: Request) -> Response:
+        """The groups that the caller may read: who has a role in one only finds that one, as in Azure."""
+        caller, read = self._caller(request), f"{_GROUP_ACTION}/read"
+        if not self._access.sees(caller, self._subscription_scope):
+            raise Forbidden(caller, read, f"/subscriptions/{request.path_params['subscription']}")
         self._check_subscription(request)
-        if request.query_params.get("$filter"):
-            raise InvalidFilter("The list of resource groups knows no '$filter'.")
-        value = self._store.list_shown("Microsoft.Resources/resourceGroups", self._subscription_scope)
-        return JSONResponse({"value": value})
+        wanted = parse_filter(request.query_params.get("$filter"), GROUP_FIELDS)
+        rows = self._store.list_shown("Microsoft.Resources/resourceGroups", self._subscription_scope)
+        rows = [row for row in rows if wanted(row) and self._access.allows(caller, read, row["id"], data=False)]
+        return self._pages(request, rows)
+
+    async def locations(self, request: Request) -> Response:
+        self._check_subscription(request)
+        name = self._account.location
+        own = {
+            "id": f"{self._subscription_scope}/locations/{name}",
+            "name": name,
+            "type": "Region",
+            "displayName": name.capitalize(),
+            "regionalDisplayName": name.capitalize(),
+            "metadata": {"regionType": "Physical", "regionCategory": "Recommended"},
+        }
+        return self._pages(request, [own])
 
     async def group(self, request: Request) -> Response:
         return JSONResponse(self._group(request))
@@ -162,10 +190,8 @@ class _Containers:
 
     async def patch_group(self, request: Request) -> Response:
         change = await read_object(request, self._limits["arm.request_bytes"], self._limits["arm.json_depth"])
-        other = sorted(set(change) - {"tags"})
-        if other:
-            raise UnsupportedPatch(f"Only 'tags' of a resource group can be patched, not '{other[0]}'.")
-        stored = await self._store.change(group_id(request), self._group(request) | change, request.state.principal)
+        body = patched("Microsoft.Resources/resourceGroups", self._group(request), change)
+        stored = await self._store.change(group_id(request), body, request.state.principal)
         return JSONResponse(stored.body)
 
     async def delete_group(self, request: Request) -> Response:
@@ -176,21 +202,23 @@ class _Containers:
 
     async def providers(self, request: Request) -> Response:
         self._check_subscription(request)
-        return JSONResponse({"value": self._providers()})
+        return self._pages(request, self._providers())
 
     async def provider(self, request: Request) -> Response:
         self._check_subscription(request)
         return JSONResponse(self._provider(request.path_params["namespace"]))
 
-    def registrar(self, namespace: str) -> Any:
+    def registrar(self, namespace: str, state: str) -> Any:
         async def register(request: Request) -> Response:
             self._check_subscription(request)
+            await self._store.registrations.put(namespace, state)
             return JSONResponse(self._provider(namespace))
 
         return register
 
     def _providers(self) -> list[dict[str, Any]]:
-        return providers(self._store.types, self._account.subscription_id, self._account.location)
+        rows = providers(self._store.types, self._account.subscription_id, self._account.location)
+        return [row | {"registrationState": self._store.registrations.state(row["namespace"])} for row in rows]
 
     def _provider(self, namespace: str) -> dict[str, Any]:
         for one in self._providers():

@@ -70,6 +70,13 @@ class InvalidFilter(ArmError):
     code = "InvalidFilterInQueryString"
 
 
+class InvalidQuery(ArmError):
+    """`$top`, `$expand` or `$skiptoken` has a value that it cannot have."""
+
+    status = 400
+    code = "InvalidQueryParameterValue"
+
+
 class UnsupportedIdentity(ArmError):
     """An identity other than the system-assigned one."""
 
@@ -91,6 +98,82 @@ class LocationRequired(ArmError):
     code = "LocationRequired"
 
 
+class InvalidTags(ArmError):
+    """More tags than a resource may have, or one that is too long."""
+
+    status = 400
+    code = "InvalidTags"
+
+
+class InvalidLock(ArmError):
+    """A lock without a level."""
+
+    status = 400
+    code = "InvalidLockLevel"
+
+
+class ScopeLocked(ArmError):
+    """A lock forbids it."""
+
+    status = 409
+    code = "ScopeLocked"
+
+    def __init__(self, target: str, operation: str, locked: Sequence[str]) -> None:
+        scopes = ",".join(f"'{one}'" for one in locked)
+        super().__init__(
+            f"The scope '{target}' cannot perform {operation} operation because following scope(s) are locked: "
+            f"{scopes}. Please remove the lock and try again."
+        )
+
+
+class MissingSubscriptionRegistration(ArmError):
+    """The resource provider is not registered; clients register it and try again."""
+
+    status = 409
+    code = "MissingSubscriptionRegistration"
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(
+            f"The subscription is not registered to use namespace '{namespace}'. "
+            "See https://aka.ms/rps-not-found for how to register subscriptions."
+        )
+
+
+class InvalidDiagnosticSetting(ArmError):
+    """A diagnostic setting names a destination or a category that there is not."""
+
+    status = 400
+    code = "BadRequest"
+
+
+class DiagnosticsNotSupported(ArmError):
+    """The resource type has no logs."""
+
+    status = 400
+    code = "ResourceTypeNotSupported"
+
+
+class DiagnosticConflict(ArmError):
+    """Another diagnostic setting of the resource sends the same to the same workspace, or there are too many."""
+
+    status = 409
+    code = "Conflict"
+
+
+class LinkedAuthorizationFailed(ArmError):
+    """The principal may write a diagnostic setting, and has no right to the workspace that it sends to."""
+
+    status = 403
+    code = "LinkedAuthorizationFailed"
+
+
+class MoveNotSupported(ArmError):
+    """A resource cannot be moved to another group here."""
+
+    status = 400
+    code = "ResourceMoveNotSupported"
+
+
 class SubscriptionNotFound(ArmError):
     """The path names a subscription that is not here."""
 
@@ -109,6 +192,16 @@ class ResourceGroupNotFound(ArmError):
 
     def __init__(self, group: str | None) -> None:
         super().__init__(f"Resource group '{group}' could not be found.")
+
+
+class ManagementGroupNotFound(ArmError):
+    """There is no such management group."""
+
+    status = 404
+    code = "ManagementGroupNotFound"
+
+    def __init__(self, group: str) -> None:
+        super().__init__(f"The management group '{group}' could not be found.")
 
 
 class ResourceNotFound(ArmError):
@@ -195,6 +288,13 @@ class DeploymentActive(ArmError):
 
     status = 409
     code = "DeploymentActive"
+
+
+class DeploymentNotRunning(ArmError):
+    """A deployment that is finished cannot be canceled."""
+
+    status = 409
+    code = "DeploymentCannotBeCancelled"
 
 
 class VaultReferenceFailed(ArmError):

@@ -35,6 +35,11 @@ def inert_type(name: str) -> ResourceType:
     return ResourceType(name, _prepare, _applied, _deleted)
 
 
+def is_inert(kind: ResourceType) -> bool:
+    """Whether nothing here acts on resources of the type."""
+    return kind.prepare is _prepare
+
+
 async def _prepare(change: Change) -> dict[str, Any]:
     properties = change.body.get("properties")
     settled = (properties if isinstance(properties, dict) else {}) | {"provisioningState": "Succeeded"}

@@ -29,15 +29,15 @@ def metadata_routes(name: str, base_url: Callable[[], str]) -> tuple[Route, ...]
     """The route of the metadata of the cloud `name`, whose services are all at one address."""
 
     async def endpoints(request: Request) -> Response:
-        cloud = _cloud(name, origin(request, base_url()))
-        return JSONResponse([cloud] if request.query_params["api-version"] == _LIST_VERSION else cloud)
+        found = cloud(name, origin(request, base_url()))
+        return JSONResponse([found] if request.query_params["api-version"] == _LIST_VERSION else found)
 
     reason = "metadata that a client reads before it knows where to ask for a token"
     return (Route("GET", "/metadata/endpoints", endpoints, Public(reason)),)
 
 
-def _cloud(name: str, url: str) -> dict[str, Any]:
-    """The services that are here; of others, such as storage, no address is given.
+def cloud(name: str, url: str) -> dict[str, Any]:
+    """The cloud `name` with the services that are here; of others, such as storage, no address is given.
 
     Microsoft Graph has one: azure-cli wants it for every command on roles, also where it has nothing to ask there.
     """

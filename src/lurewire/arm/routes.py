@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING
 
 from lurewire.arm.containers import container_routes
 from lurewire.arm.deployments.routes import deployment_routes
+from lurewire.arm.diagnostics import category_routes
 from lurewire.arm.front import resource_routes
+from lurewire.arm.inventory import inventory_routes
 from lurewire.arm.limits import LIMITS
 from lurewire.arm.metadata import metadata_routes
+from lurewire.arm.pages import Pages
+from lurewire.arm.scopes import Scopes
+from lurewire.arm.tags import tag_routes
 from lurewire.arm.wire import control_plane
 from lurewire.core.limits import Limits
 
@@ -33,10 +38,15 @@ def arm_routes(
 ) -> RoomRoutes:
     """Cloud metadata, containers, deployments and all resource types: to be called when every type is registered."""
     bounds = limits or Limits(LIMITS)
+    scopes = Scopes(account, access)
+    pages = Pages(bounds["arm.page_rows"], base_url)
     routes = (
         *metadata_routes(account.name, base_url),
-        *container_routes(store, deployments, account, access, bounds),
-        *deployment_routes(deployments, bounds, base_url),
-        *resource_routes(store, bounds),
+        *container_routes(store, deployments, account, access, bounds, scopes, pages),
+        *inventory_routes(store, access, scopes, pages),
+        *deployment_routes(deployments, bounds, base_url, scopes, pages),
+        *category_routes(store, scopes),
+        *tag_routes(store, bounds, scopes, pages),
+        *resource_routes(store, bounds, scopes, pages),
     )
     return control_plane("arm", routes, on_error)

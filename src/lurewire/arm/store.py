@@ -18,6 +18,7 @@ from lurewire.arm.errors import (
     Conflict,
     InvalidRequestContent,
     InvalidResourceName,
+    InvalidTags,
     ParentResourceNotFound,
     PreconditionFailed,
     ResourceGroupNotFound,
@@ -26,13 +27,17 @@ from lurewire.arm.errors import (
     UnsupportedIdentity,
 )
 from lurewire.arm.hidden import put_back, take_out
-from lurewire.arm.inert import inert_type
+from lurewire.arm.inert import inert_type, is_inert
+from lurewire.arm.limits import LIMITS
+from lurewire.arm.locks import LOCKS, check_locks
+from lurewire.arm.registration import Registrations
 from lurewire.arm.tables import resources
+from lurewire.core.limits import Limits
 from lurewire.core.log import get_logger
 from lurewire.core.resources import Change, ResourceId, ResourceType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from lurewire.core.clock import Clock
     from lurewire.core.database import Database
@@ -84,8 +89,12 @@ class ResourceStore:
         *,
         subscription_id: str,
         identities: ManagedIdentities,
+        register_first: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         self.subscription_id = subscription_id
+        self.registrations = Registrations(db, register_first=register_first)
+        self._limits = limits or Limits(LIMITS)
         self._db = db
         self._clock = clock
         self._box = secret_box
@@ -103,6 +112,11 @@ class ResourceStore:
         """The registered types."""
         return tuple(self._types.values())
 
+    def acts_on(self, resource_id: ResourceId) -> bool:
+        """Whether anything here acts on resources of this one's type; others are stored as they are."""
+        known = self._types.get(resource_id.type.lower())
+        return known is not None and not is_inert(known)
+
     async def start(self) -> None:
         """Have every stored resource applied, in the order in which they were created."""
         query = sa.select(resources.c.body, resources.c.hidden).order_by(resources.c.seq)
@@ -117,12 +131,12 @@ class ResourceStore:
     def get(self, resource_id: ResourceId) -> dict[str, Any] | None:
         """The stored body with its hidden values, or None."""
         row = self._row(resource_id)
-        return None if row is None else self._whole(row)
+        return self._built_in(resource_id) if row is None else self._whole(row)
 
     def shown(self, resource_id: ResourceId) -> dict[str, Any] | None:
         """The stored body as a GET answers it, without hidden values, or None."""
         row = self._row(resource_id)
-        return None if row is None else msgspec.json.decode(row.body)
+        return self._built_in(resource_id) if row is None else msgspec.json.decode(row.body)
 
     def list(self, resource_type: str) -> Bodies:
         """All stored bodies of a type, with their hidden values, oldest first."""
@@ -131,7 +145,41 @@ class ResourceStore:
     def list_shown(self, resource_type: str, scope: str) -> Bodies:
         """The bodies of a type at and below `scope`, as a GET answers them, oldest first."""
         inside = scope.lower().rstrip("/") + "/"
-        return [msgspec.json.decode(row.body) for row in self._rows(resource_type) if row.key.startswith(inside)]
+        rows = [row for row in self._rows(resource_type) if row.key.startswith(inside)]
+        found: Bodies = [msgspec.json.decode(row.body) for row in rows]
+        kind, stored = self._types.get(resource_type.lower()), {row.key for row in rows}
+        if kind is None or kind.built_ins is None:
+            return found
+        return found + [one for one in kind.built_ins.list(ResourceId.parse(scope)) if one["id"].lower() not in stored]
+
+    def _built_in(self, resource_id: ResourceId) -> dict[str, Any] | None:
+        kind = self._types.get(resource_id.type.lower())
+        return None if kind is None or kind.built_ins is None else kind.built_ins.get(resource_id)
+
+    def everything(self, scope: str) -> Bodies:
+        """The bodies of all types at and below `scope`, as a GET answers them, oldest first."""
+        inside = scope.lower().rstrip("/") + "/"
+        query = sa.select(resources.c.body).where(sa.func.substr(resources.c.key, 1, len(inside)) == inside)
+        query = query.order_by(resources.c.seq)
+        return [msgspec.json.decode(body) for body in self._db.read(lambda conn: conn.execute(query).scalars().all())]
+
+    async def prepared(
+        self, resource_id: ResourceId, body: dict[str, Any], principal: Principal | None
+    ) -> dict[str, Any]:
+        """What `put` would store of a body, without storing it; raises what the type raises."""
+        kind = self._type(resource_id)
+        self._check_common(resource_id, body)
+        return await kind.prepare(Change(resource_id, body, self.get(resource_id), principal))
+
+    def masked(
+        self, resource_id: ResourceId, body: dict[str, Any], mask: Callable[[Any], Any], places: Iterable[str] = ()
+    ) -> dict[str, Any]:
+        """`body` with its secrets masked: those of the type, at `places` and where the stored resource has some."""
+        row = self._row(resource_id)
+        known = [] if row is None or row.hidden is None else msgspec.json.decode(self._box.decrypt(row.hidden))
+        pointers = ("".join("/" + _escaped(str(step)) for step in path) for path, _ in known)
+        rest, taken = take_out(body, (*self._type(resource_id).hidden, *places, *pointers))
+        return put_back(rest, [(path, mask(value)) for path, value in taken])
 
     async def put(
         self, resource_id: ResourceId, body: dict[str, Any], principal: Principal | None = None
@@ -154,8 +202,10 @@ class ResourceStore:
             existing = self.get(resource_id)
             _check_conditions(existing, if_match, if_none_match)
             self.check_parent(resource_id)
+            if principal is not None:  # the platform itself is held by no lock
+                check_locks(self.list(LOCKS), resource_id, deletes=False)
             kind = self._type(resource_id)
-            _check_common(resource_id, body)
+            self._check_common(resource_id, body)
             if existing is not None:
                 resource_id = ResourceId.parse(existing["id"])  # the first PUT's casing stands
                 if body.get("etag") not in (None, "*", existing["etag"]):
@@ -173,8 +223,14 @@ class ResourceStore:
             await kind.applied(resource_id, whole)
             return Stored(whole, existing is None)
 
-    async def delete(self, resource_id: ResourceId) -> bool:
-        """Delete a resource with all that stands in it or on it; False where there was none."""
+    async def delete(self, resource_id: ResourceId, *, if_match: str | None = None) -> bool:
+        """Delete a resource with all that stands in it or on it; False where there was none.
+
+        Raises `ScopeLocked`, and `PreconditionFailed` where `if_match` is not its etag.
+        """
+        if if_match is not None:
+            _check_conditions(self.shown(resource_id), if_match, None)
+        check_locks(self.list(LOCKS), resource_id, deletes=True)
         # What is put into it while this runs is found by the next look; nothing can be put once its row is gone.
         existed = False
         while True:
@@ -217,6 +273,23 @@ class ResourceStore:
             _log.warning("resource of an unknown type: stored, nothing acts on it", id=str(resource_id))
             return inert_type(resource_id.type)
         return known
+
+    def _check_common(self, resource_id: ResourceId, body: dict[str, Any]) -> None:
+        if _NAME.fullmatch(resource_id.name) is None:
+            message = f"The resource name '{resource_id.name[:260]}' is invalid: it has 1 to 260 characters, none of them {_NOT_IN_NAMES}"
+            raise InvalidResourceName(f"{message} or a control character.")
+        tags = body.get("tags")
+        if tags is None:
+            return
+        if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
+            raise InvalidRequestContent("The request content was invalid: 'tags' must be an object of strings.")
+        most, name, value = (self._limits[f"arm.{one}"] for one in ("tags", "tag_name", "tag_value"))
+        if len(tags) > most:
+            raise InvalidTags(f"There are {len(tags)} tags, more than the limit of {most}.")
+        if any(len(key) > name or len(text) > value for key, text in tags.items()):
+            raise InvalidTags(f"A tag's name has at most {name} characters and its value at most {value}.")
+        if len({key.lower() for key in tags}) != len(tags):
+            raise InvalidTags("Two tags have names that differ only in case.")
 
     async def _assign_identity(
         self, resource_id: ResourceId, body: dict[str, Any], existing: dict[str, Any] | None
@@ -269,9 +342,10 @@ class ResourceStore:
 
     async def _delete_one(self, resource_id: ResourceId) -> bool:
         async with self._lock(resource_id):
-            body = self.shown(resource_id)
-            if body is None:
+            row = self._row(resource_id)
+            if row is None:
                 return False
+            body = msgspec.json.decode(row.body)
             resource_id = ResourceId.parse(body["id"])
             await self._type(resource_id).deleted(resource_id)
             if body.get("identity"):
@@ -319,13 +393,8 @@ class ResourceStore:
         return lock
 
 
-def _check_common(resource_id: ResourceId, body: dict[str, Any]) -> None:
-    if _NAME.fullmatch(resource_id.name) is None:
-        message = f"The resource name '{resource_id.name[:260]}' is invalid: it has 1 to 260 characters, none of them {_NOT_IN_NAMES}"
-        raise InvalidResourceName(f"{message} or a control character.")
-    tags = body.get("tags")
-    if tags is not None and not (isinstance(tags, dict) and all(isinstance(value, str) for value in tags.values())):
-        raise InvalidRequestContent("The request content was invalid: 'tags' must be an object of strings.")
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _group_of(resource_id: ResourceId) -> ResourceId:

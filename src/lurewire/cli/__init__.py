@@ -23,7 +23,13 @@ _SERVER_COMMANDS = {
     "app": "lurewire.cli.operator",
     "identity": "lurewire.cli.operator",
     "query": "lurewire.cli.operator",
+    "openapi": "lurewire.cli.openapi",
+    "outbox": "lurewire.cli.outbox",
+    "pull": "lurewire.cli.pull",
+    "testbench": "lurewire.cli.testbench",
+    "sample": "lurewire.cli.sample",
     "settings": "lurewire.cli.settings",
+    "table": "lurewire.cli.table",
     "ipintel": "lurewire.cli.ipintel",
 }
 

@@ -42,14 +42,15 @@ def lines(now: Running) -> str:
         "LUREWIRE_WORKSPACE": facts["workspace"],
         "LUREWIRE_WORKSPACE_ID": facts["workspace_id"],
         "LUREWIRE_DCE": now.url,
-        **{f"LUREWIRE_DCR_{_variable(n)}": i for n, i in sorted(facts["dcrs"].items())},
+        **{rule_variable(name): immutable_id for name, immutable_id in sorted(facts["dcrs"].items())},
     }
     exports = "".join(f"export {name}={shlex.quote(str(value))}\n" for name, value in variables.items())
     return exports + _SWITCHES.format(url=now.url)
 
 
-def _variable(name: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in name).upper()
+def rule_variable(name: str) -> str:
+    """The variable that holds the immutable id of a data collection rule."""
+    return "LUREWIRE_DCR_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in name).upper()
 
 
 @click.command()

@@ -13,6 +13,7 @@ from lurewire import kqltools
 from lurewire.core.clock import SystemClock
 from lurewire.kql import KqlError, explain, run_over, ticks_from_datetime, ticks_from_text
 from lurewire.kql import compile as compile_kql
+from lurewire.schemas.infer import TABLE_NAME, SampleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -213,7 +214,8 @@ def _content(path: str, stdin_filename: str) -> tuple[str, str]:
 @click.option(
     "--chart",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the chart of `render` to this .png or .svg (needs the extra `charts`).",
+    help="Write the chart of `render` to this .png or .svg, those of further results to NAME-2 and so on "
+    "(needs the extra `charts`).",
 )
 @click.option("--now", metavar="DATETIME", help="What now() means; default: the present.")
 def run(
@@ -240,10 +242,13 @@ def run(
             if workspace is None
             else [_remote(workspace).query(query)]
         )
+        if chart is not None:
+            _draw(results, chart)
+            return
         for number, result in enumerate(results):
             if number:
                 click.echo()
-            _show(result, form, chart)
+            _show(result, form)
     except (kqltools.UsageProblem, kqltools.UnknownChart) as error:
         _fail(str(error))
     except KqlError as error:
@@ -285,16 +290,21 @@ def _run_files(
     return [result, *result.further]
 
 
-def _show(result: Result, form: str, chart: Path | None) -> None:
-    if chart is not None:
+def _draw(results: Sequence[Result], chart: Path) -> None:
+    """Writes the charts of the results that have one: the first to that file, the next to NAME-2 and so on."""
+    drawn = 0
+    for result in results:
+        path = chart if not drawn else chart.with_stem(f"{chart.stem}-{drawn + 1}")
         try:
-            drawn = kqltools.save_chart(result, chart)
+            drawn += kqltools.save_chart(result, path)
         except ModuleNotFoundError as error:
             message = f"--chart needs the extra `charts` ({error.name} is missing): pip install 'lurewire[charts]'"
             raise kqltools.UsageProblem(message) from None
-        if not drawn:
-            raise kqltools.UsageProblem("--chart: the query has no render that draws")
-        return
+    if not drawn:
+        raise kqltools.UsageProblem("--chart: the query has no render that draws")
+
+
+def _show(result: Result, form: str) -> None:
     terminal = sys.stdout.isatty()
     columns = shutil.get_terminal_size().columns
     drawing = kqltools.terminal_chart(result, columns) if form == "table" else None
@@ -332,3 +342,34 @@ def explain_command(
     except KqlError as error:
         click.echo(kqltools.inert_lines(str(error)), err=True)
         sys.exit(1)
+
+
+@kql.command("schema-from-sample")
+@click.argument("file", metavar="FILE|-")
+@click.option("--table", default="Sample_CL", show_default=True, help="The table to fill.")
+@click.option(
+    "--time", default="", metavar="NAME", help="The property that is the event's time; default: the likeliest."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([*kqltools.SAMPLE_FORMS, "parse-json"]),
+    default="text",
+    show_default=True,
+    help="`arm`: a template of table and rule; `parse-json`: the schema for the Parse JSON action.",
+)
+def schema_from_sample(file: str, table: str, time: str, form: str) -> None:
+    """Print the schema of a table, and of the stream that fills it, for a sample of events.
+
+    The sample is an object, an array of objects or newline-delimited JSON. Exit code: 0, 2 where the sample cannot be used.
+    """
+    if not TABLE_NAME.fullmatch(table):
+        raise click.UsageError("--table: a letter, then letters, digits and '_', at the end _CL: 63 characters at most")
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        written, notes = kqltools.sample_schema(content, table, form, time=time)
+    except (OSError, SampleError) as error:
+        _fail(f"{file}: {error}")
+    for note in notes:
+        click.echo(f"Note: {kqltools.inert(note)}", err=True)
+    click.echo(kqltools.inert_lines(written))

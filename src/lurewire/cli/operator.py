@@ -51,12 +51,23 @@ def app() -> None:
 
 @app.command("create")
 @click.argument("name")
-@click.option("--role", "roles", multiple=True, required=True, help="Built-in role, by name; may be repeated.")
-@click.option("--scope", default=None, help="ARM id at which the roles hold; default: the resource group.")
+@click.option("--role", "roles", multiple=True, help="Built-in role, by name; may be repeated.")
+@click.option(
+    "--scope", default=None, help="ARM id at which the roles hold, / for the tenant; default: the resource group."
+)
+@click.option(
+    "--permission",
+    "permissions",
+    multiple=True,
+    help="Microsoft Graph permission, such as Application.ReadWrite.All; may be repeated.",
+)
 @folder_option
-def create(name: str, roles: Sequence[str], scope: str | None, folder: Path) -> None:
+def create(name: str, roles: Sequence[str], scope: str | None, permissions: Sequence[str], folder: Path) -> None:
     """Create an app with a secret, and print both as shell lines; the secret is shown once."""
-    made = ask(folder, "/apps", {"name": name, "roles": list(roles), "scope": scope})
+    if not roles and not permissions:
+        raise click.UsageError("an app needs a --role or a --permission")
+    body = {"name": name, "roles": list(roles), "scope": scope, "permissions": list(permissions)}
+    made = ask(folder, "/apps", body)
     _print_credential(made)
 
 
@@ -101,6 +112,15 @@ def create_identity(name: str, roles: Sequence[str], scope: str | None, folder: 
     click.echo(f"# {made['id']}, client id {made['client_id']}")
     click.echo(f"export IDENTITY_ENDPOINT={made['endpoint']}")
     click.echo(f"export IDENTITY_HEADER={made['header']}")
+
+
+@identity.command("rotate-keys")
+@click.option("--revoke", is_flag=True, help="End every token that older keys signed, now.")
+@folder_option
+def rotate_keys(revoke: bool, folder: Path) -> None:
+    """Sign tokens with a new key. Older keys verify until their tokens have expired."""
+    made = ask(folder, "/identities/rotate-keys", {"revoke": revoke})
+    click.echo(f"signing key {made['kid']} is in use")
 
 
 def _print_credential(made: dict[str, str]) -> None:

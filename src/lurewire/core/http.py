@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _log = get_logger("http")
 
+_CLIENT_GONE = 499  # its body ended before the length that it announced; nobody reads the answer
+
 
 class Audience(StrEnum):
     """Which service a token must be for; identity knows the resource URIs of each."""
@@ -36,6 +38,7 @@ class Audience(StrEnum):
     MONITOR = "monitor"
     LOG_ANALYTICS = "log_analytics"
     VAULT = "vault"
+    GRAPH = "graph"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +97,33 @@ def build_app(rooms: Sequence[RoomRoutes], gatekeeper: Gatekeeper, **starlette: 
     """One ASGI application of the rooms' routes; the first route whose path and method fit answers."""
     routes: list[_GuardedRoute] = []
     routes += [_GuardedRoute(room, route, gatekeeper, routes) for room in rooms for route in room.routes]
-    app = Starlette(routes=routes, **starlette)
+    app = Starlette(routes=routes, exception_handlers={404: _not_found}, **starlette)
     app.router.redirect_slashes = False  # Azure answers 404; a redirect would be built from the client's Host header
     return app
 
 
+async def _not_found(request: Request, _error: Exception) -> Response:
+    message = f"Nothing here answers to the path '{request.url.path[:500]}'."
+    return JSONResponse({"error": {"code": "NotFound", "message": message}}, status_code=404)
+
+
 def path_pattern(path: str) -> re.Pattern[str]:
-    """The pattern of a route's path: literal text without case, `{name}` one segment, `{name:path}` any."""
+    """The pattern of a route's path: literal text without case, `{name}` one segment, `{name:path}` any.
+
+    A slash may be doubled, as in the paths of azure-mgmt-resource for resources without a parent; what `{name:path}`
+    takes begins with none, so that no number of slashes stands for a name.
+    """
     out, at = [], 0
     for parameter in re.finditer(r"\{(\w+)(:path)?\}", path):
-        out.append(re.escape(path[at : parameter.start()]))
-        out.append(f"(?P<{parameter[1]}>{'.+' if parameter[2] else '[^/]+'})")
+        out.append(_literal(path[at : parameter.start()]))
+        out.append(f"(?P<{parameter[1]}>{'[^/].*' if parameter[2] else '[^/]+'})")
         at = parameter.end()
-    out.append(re.escape(path[at:]))
+    out.append(_literal(path[at:]))
     return re.compile("".join(out), re.IGNORECASE)
+
+
+def _literal(text: str) -> str:
+    return re.escape(text).replace("/", "/{1,2}")
 
 
 class _GuardedRoute(BaseRoute):
@@ -153,6 +169,8 @@ class _GuardedRoute(BaseRoute):
                 if not self._gatekeeper.allows(principal, access.action, resource, data=access.data):
                     raise Forbidden(principal, access.action, resource)  # noqa: TRY301 - rendered with the rest
             return await self._route.handler(request)
+        except ClientDisconnect:
+            return Response(status_code=_CLIENT_GONE)
         except Exception as error:  # noqa: BLE001 - a room's errors are its answers; any other is ours, logged
             rendered = self._room.on_error(request, error)
             if rendered is not None:

@@ -1,7 +1,8 @@
 """Messages between rooms: put in the transaction of their cause, delivered at least once.
 
-A message is named by topic and key, and the same name is one message for ever: the receiver's effect is made once by
-an idempotency key of its own, so that a kill at any point changes nothing.
+A message is named by topic and key, and the same name is one message, also after its delivery, for as long as delivered
+ones are kept (90 days): the receiver's effect is made once by an idempotency key of its own, so that a kill at any point
+changes nothing. Dead messages, which failed 20 times, are kept until somebody revives them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ MAX_ATTEMPTS = 20
 _MAX_BACKOFF = 60.0
 _DATABASE_PAUSE = 1.0
 _STOP_GRACE = 5.0
+KEEP_DELIVERED = timedelta(days=90)
+_FORGET_SECONDS = 3600.0
+_FORGET_AT_ONCE = 1_000  # in one write: others wait for it
 
 messages = sa.Table(
     "core_outbox",
@@ -59,6 +63,17 @@ class Message:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class DeadMessage:
+    """A message that nobody tries any more: when it was put (Unix seconds), how often it was tried, and its last error."""
+
+    topic: str
+    key: str
+    put_at: float
+    attempts: int
+    error: str
+
+
 @dataclass(slots=True)
 class _Subscription:
     handler: Callable[[Message], Awaitable[None]]
@@ -67,9 +82,10 @@ class _Subscription:
 
 
 class Outbox:
-    """The durable queue between rooms, in the control database."""
+    """The durable queue between rooms, in the control database; delivered messages are forgotten after `keep`."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(self, db: Database, clock: Clock, keep: timedelta = KEEP_DELIVERED) -> None:
+        self._keep = keep
         self._db = db
         self._clock = clock
         self._subscriptions: dict[str, _Subscription] = {}
@@ -77,6 +93,7 @@ class Outbox:
         self._idle = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dispatcher: asyncio.Task[None] | None = None
+        self._forgetter: asyncio.Task[None] | None = None
         self._stopping = False
 
     def put(self, conn: sa.Connection, topic: str, key: str, payload: Any) -> None:
@@ -108,6 +125,7 @@ class Outbox:
         self._loop = asyncio.get_running_loop()
         self._stopping = False
         self._dispatcher = asyncio.create_task(self._dispatch(), name="outbox")
+        self._forgetter = asyncio.create_task(self._forget_in_time(), name="outbox forgets")
 
     async def stop(self) -> None:
         """Stop; what is being handled is cancelled and delivered again by the next start.
@@ -116,13 +134,36 @@ class Outbox:
         """
         self._stopping = True
         tasks = [task for s in self._subscriptions.values() for task in s.in_flight.values()]
-        if self._dispatcher is not None:
-            tasks.append(self._dispatcher)
-            self._dispatcher = None
+        tasks += [task for task in (self._dispatcher, self._forgetter) if task is not None]
+        self._dispatcher = self._forgetter = None
         for task in tasks:
             task.cancel()
         if tasks and (late := (await asyncio.wait(tasks, timeout=_STOP_GRACE))[1]):
             _log.error("handlers did not stop", tasks=sorted(task.get_name() for task in late))
+
+    def dead(self) -> list[DeadMessage]:
+        """The messages that are not tried any more, oldest first."""
+        rows = self._db.read(lambda c: c.execute(_dead).all())
+        return [DeadMessage(row.topic, row.key, row.put_at, row.attempts, row.error or "") for row in rows]
+
+    async def revive(self, topic: str | None = None) -> int:
+        """Try the dead messages of a topic, or of all, again from the start; returns how many they are."""
+        values = {"of_topic": topic}
+        revived: int = await self._db.write(lambda c: c.execute(_revive, values).rowcount)
+        self._wake.set()
+        return revived
+
+    async def forget(self) -> int:
+        """Delete the delivered messages that were put longer ago than they are kept; returns how many they were."""
+        before = (self._clock.now() - self._keep).timestamp()
+        forgotten = 0
+        while True:
+            oldest = self._db.read(lambda c: c.execute(_oldest).all())
+            ids = [row.id for row in oldest if row.put_at < before]
+            if not ids:
+                return forgotten
+            await self._db.write(lambda c, ids=ids: c.execute(_forget, {"ids": ids}))  # type: ignore[misc]
+            forgotten += len(ids)
 
     async def drained(self) -> None:
         """Return when nothing that has a handler waits or is in flight (dead messages do not count)."""
@@ -137,6 +178,14 @@ class Outbox:
     def _wake_from_any_thread(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def _forget_in_time(self) -> None:
+        while True:
+            try:
+                await self.forget()
+            except sa.exc.DatabaseError as error:
+                _log.error("delivered messages cannot be forgotten", exc_info=error)
+            await self._clock.sleep(_FORGET_SECONDS)
 
     async def _dispatch(self) -> None:
         while True:
@@ -255,3 +304,24 @@ _retry = (
         error=sa.bindparam("text"),
     )
 )
+_dead = (
+    sa.select(messages.c.topic, messages.c.key, messages.c.put_at, messages.c.attempts, messages.c.error)
+    .where(messages.c.state == "dead")
+    .order_by(messages.c.id)
+)
+_revive = (
+    sa.update(messages)
+    .where(
+        messages.c.state == "dead",
+        sa.or_(sa.bindparam("of_topic", type_=sa.String).is_(None), messages.c.topic == sa.bindparam("of_topic")),
+    )
+    .values(state="waiting", attempts=0, not_before=0.0, error=None)
+)
+# The plus keeps SQLite from its index over states: in the order of ids the oldest delivered ones are the first.
+_oldest = (
+    sa.select(messages.c.id, messages.c.put_at)
+    .where(sa.literal_column("+state") == "delivered")
+    .order_by(messages.c.id)
+    .limit(_FORGET_AT_ONCE)
+)
+_forget = sa.delete(messages).where(messages.c.id.in_(sa.bindparam("ids", expanding=True)))

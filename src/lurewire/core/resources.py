@@ -123,6 +123,18 @@ class Change:
     principal: Principal | None
 
 
+class BuiltIns(Protocol):
+    """Resources of a type that are there although nobody put them, until somebody does; bodies are whole, with an etag."""
+
+    def get(self, resource_id: ResourceId) -> dict[str, Any] | None:
+        """The body of that resource, None where it is no such one."""
+        ...
+
+    def list(self, parent: ResourceId) -> list[dict[str, Any]]:
+        """The bodies of those in `parent`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceType:
     """What a room says of a resource type that it owns.
@@ -138,6 +150,7 @@ class ResourceType:
     applied: Callable[[ResourceId, dict[str, Any]], Awaitable[None]]
     deleted: Callable[[ResourceId], Awaitable[None]]
     hidden: tuple[str, ...] = ()
+    built_ins: BuiltIns | None = None
 
 
 class Resources(Protocol):

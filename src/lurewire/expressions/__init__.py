@@ -3,12 +3,16 @@
 from lurewire.expressions.common import COMMON
 from lurewire.expressions.errors import ExpressionError, FunctionError
 from lurewire.expressions.evaluator import check, evaluate
+from lurewire.expressions.moments import TICKS_PER_DAY, TICKS_PER_SECOND, Moment, MomentError
 from lurewire.expressions.parser import Access, Call, Literal, Node, Syntax, Template, parse, references
 from lurewire.expressions.table import Function, FunctionTable
+from lurewire.expressions.values import equal
 from lurewire.expressions.workflow import UNSUPPORTED, WORKFLOW
 
 __all__ = [
     "COMMON",
+    "TICKS_PER_DAY",
+    "TICKS_PER_SECOND",
     "UNSUPPORTED",
     "WORKFLOW",
     "Access",
@@ -18,10 +22,13 @@ __all__ = [
     "FunctionError",
     "FunctionTable",
     "Literal",
+    "Moment",
+    "MomentError",
     "Node",
     "Syntax",
     "Template",
     "check",
+    "equal",
     "evaluate",
     "parse",
     "references",

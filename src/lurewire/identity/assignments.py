@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from lurewire.core.resources import Change, ResourceId, ResourceType
-from lurewire.identity.errors import (
+from lurewire.identity.role_errors import (
     InvalidRoleAssignment,
     InvalidRoleAssignmentId,
     PrincipalNotFound,
@@ -31,23 +31,26 @@ if TYPE_CHECKING:
 NAMESPACE = "Microsoft.Authorization"
 ASSIGNMENTS = f"{NAMESPACE}/roleAssignments"
 _PRINCIPAL_TYPES = ("ServicePrincipal", "User", "Group", "ForeignGroup", "Device")
-_ROLES_BY_ID = {role.id: role for role in ROLES}
 _ROLES_BY_NAME = {role.name.lower(): role for role in ROLES}
 
 
-def role_assignment(scope: ResourceId, principal: Principal, role_name: str) -> tuple[ResourceId, dict[str, Any]]:
-    """Id and body of the assignment that gives `principal` the built-in role `role_name` at `scope`.
+def role_assignment(
+    scope: ResourceId | None, principal: Principal, role_name: str
+) -> tuple[ResourceId, dict[str, Any]]:
+    """Id and body of the assignment that gives `principal` the built-in role `role_name` at `scope`; None: the tenant.
 
     The id follows from the three, so that putting it again changes nothing. Raises `RoleDefinitionDoesNotExist`.
     """
     role = _role(role_name)
-    name = str(uuid.uuid5(uuid.UUID(principal.tenant_id), f"{scope.key}|{principal.object_id}|{role.id}"))
+    name = str(
+        uuid.uuid5(uuid.UUID(principal.tenant_id), f"{scope.key if scope else ''}|{principal.object_id}|{role.id}")
+    )
     properties = {
-        "roleDefinitionId": role_definition_id(scope.subscription, role.id),
+        "roleDefinitionId": role_definition_id(scope.subscription if scope else None, role.id),
         "principalId": principal.object_id,
         "principalType": "ServicePrincipal",
     }
-    return scope.extension(NAMESPACE, "roleAssignments", name), {"properties": properties}
+    return role_assignment_id(str(scope or ""), name), {"properties": properties}
 
 
 def check_roles(names: Iterable[str]) -> None:
@@ -62,6 +65,11 @@ def _role(name: str) -> Role:
         names = ", ".join(r.name for r in ROLES)
         raise RoleDefinitionDoesNotExist(f"There is no built-in role '{name}' here; there are {names}.")
     return role
+
+
+def role_assignment_id(scope: str, name: str) -> ResourceId:
+    """The id of the assignment `name` at `scope`; an empty scope is the tenant."""
+    return ResourceId(scope, NAMESPACE, ("roleAssignments",), (name,))
 
 
 def role_definition_id(subscription: str | None, role_id: str) -> str:
@@ -81,14 +89,15 @@ class RoleAssignments:
         self.resource_type = ResourceType(ASSIGNMENTS, self._prepare, self._applied, self._deleted)
 
     async def _prepare(self, change: Change) -> dict[str, Any]:
-        if _guid(change.id.name) is None:
+        if guid(change.id.name) is None:
             message = f"The role assignment ID '{change.id.name}' is not valid. The role assignment ID must be a GUID."
             raise InvalidRoleAssignmentId(message)
         properties = change.body.get("properties")
         if not isinstance(properties, dict):
             raise InvalidRoleAssignment("The request body lacks 'properties'.")
-        role_id = _role_id(properties.get("roleDefinitionId"))
-        principal_id = _guid(properties.get("principalId"))
+        scope = change.id.scope or "/"
+        role_id = self._assignable_role(properties.get("roleDefinitionId"), scope)
+        principal_id = guid(properties.get("principalId"))
         if principal_id is None:
             raise InvalidRoleAssignment("'properties.principalId' must be the GUID of a principal.")
         self._check_principal(principal_id, properties.get("principalType"))
@@ -97,7 +106,6 @@ class RoleAssignments:
             raise InvalidRoleAssignment(
                 "'properties.condition' is not supported: this Lurewire evaluates no conditions."
             )
-        scope = change.id.scope or "/"
         self._check_unique(change, principal_id, role_id, scope)
         now = self._clock.now().isoformat().replace("+00:00", "Z")
         actor = change.principal.object_id if change.principal else ""
@@ -133,7 +141,7 @@ class RoleAssignments:
     def _check_unique(self, change: Change, principal_id: str, role_id: str, scope: str) -> None:
         if change.existing is not None:
             old = change.existing["properties"]
-            if old["principalId"] != principal_id or _role_id(old["roleDefinitionId"]) != role_id:
+            if old["principalId"] != principal_id or _last_guid(old["roleDefinitionId"]) != role_id:
                 message = "Tenant ID, application ID, principal ID, role and scope are not allowed to be updated."
                 raise RoleAssignmentUpdateNotPermitted(message)
             return
@@ -142,22 +150,29 @@ class RoleAssignments:
 
     async def _applied(self, resource_id: ResourceId, body: dict[str, Any]) -> None:
         properties = body["properties"]
-        role_id = _role_id(properties["roleDefinitionId"])
+        role_id = _last_guid(properties["roleDefinitionId"]) or ""
         self._index.put(resource_id.key, properties["principalId"], role_id, properties["scope"])
 
     async def _deleted(self, resource_id: ResourceId) -> None:
         self._index.remove(resource_id.key)
 
+    def _assignable_role(self, definition_id: object, scope: str) -> str:
+        role = self._index.role(_last_guid(definition_id) or "")
+        if role is None:
+            raise RoleDefinitionDoesNotExist(f"The specified role definition with ID '{definition_id}' does not exist.")
+        if not self._index.assignable(role, scope):
+            message = f"The role definition with ID '{definition_id}' cannot be assigned at '{scope}': it is no assignable scope."
+            raise RoleDefinitionDoesNotExist(message)
+        return role.id
 
-def _guid(value: object) -> str | None:
+
+def guid(value: object) -> str | None:
+    """`value` in the usual form of a GUID, None where it is none."""
     try:
         return str(uuid.UUID(value)) if isinstance(value, str) else None
     except ValueError:
         return None
 
 
-def _role_id(definition_id: object) -> str:
-    role_id = _guid(str(definition_id).rpartition("/")[2])
-    if role_id not in _ROLES_BY_ID:
-        raise RoleDefinitionDoesNotExist(f"The specified role definition with ID '{definition_id}' does not exist.")
-    return role_id
+def _last_guid(definition_id: object) -> str | None:
+    return guid(str(definition_id).rpartition("/")[2])

@@ -27,6 +27,12 @@ PUBLIC_AUDIENCES: dict[Audience, tuple[str, ...]] = {
         "https://vault.usgovcloudapi.net",
         "https://vault.azure.cn",
     ),
+    Audience.GRAPH: (
+        "https://graph.microsoft.com",
+        "https://graph.microsoft.us",
+        "https://microsoftgraph.chinacloudapi.cn",
+        "00000003-0000-0000-c000-000000000000",  # its application id, by which tokens may name it, too
+    ),
 }
 """What each service of Azure is called; the first is the name for messages."""
 
@@ -35,6 +41,7 @@ _LOCAL_PREFIXES: dict[Audience, tuple[str, ...]] = {
     Audience.MONITOR: (),
     Audience.LOG_ANALYTICS: ("",),  # azure-monitor-query 2 asks for its endpoint
     Audience.VAULT: ("", "vault."),  # azure-cli accepts the host; names nest under vault.localhost
+    Audience.GRAPH: ("",),  # azure-cli asks for the address that cloud metadata names
 }
 
 

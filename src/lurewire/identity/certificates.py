@@ -118,8 +118,10 @@ class Certificates:
         who = claims.get("iss"), claims.get("sub")
         if not all(isinstance(one, str) and one.lower() == app_id.lower() for one in who):
             raise AssertionOfAnother(app_id=app_id)
-        if claims.get("aud") not in audiences:
-            raise AssertionAudience(audience=claims.get("aud"))
+        given = claims.get("aud")
+        named = given if isinstance(given, list) else [given]  # RFC 7519, section 4.1.3
+        if not any(isinstance(one, str) and one in audiences for one in named):
+            raise AssertionAudience(audience=given)
         end, start = claims.get("exp"), claims.get("nbf", claims.get("iat", 0))
         if not isinstance(end, int | float) or not isinstance(start, int | float):
             raise AssertionMalformed(reason="its times are no numbers")

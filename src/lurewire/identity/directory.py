@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from lurewire.core.principal import Principal
 from lurewire.core.secretbox import hash_secret, new_secret, verify_secret
-from lurewire.identity.errors import ExpiredSecret, InvalidSecret, UnknownApp
+from lurewire.identity.errors import ExpiredSecret, InvalidSecret, MissingPrincipal, UnknownApp
 from lurewire.identity.models import AppRegistration, AppSecret, NewSecret
-from lurewire.identity.tables import apps, managed_identities, secrets
+from lurewire.identity.tables import app_roles, applications, apps, managed_identities, principal_secrets, secrets
 
 if TYPE_CHECKING:
     from lurewire.core.clock import Clock
@@ -32,55 +32,131 @@ class Directory:
         self._clock = clock
         self._tenant_id = tenant_id
 
-    async def create_app(self, name: str, app_id: str | None = None) -> AppRegistration:
-        """Register an application with its service principal; `app_id` is made where none is given."""
+    async def complete(self) -> None:
+        """Give every app the rows that it lacks because it is older than their table."""
+        known = sa.select(applications.c.app_id)
+        older = sa.select(apps.c.app_id).where(apps.c.app_id.not_in(known))
+
+        def work(conn: sa.Connection) -> None:
+            for app_id in conn.execute(older).scalars().all():
+                row = {"app_id": app_id, "id": str(uuid.uuid4()), "has_principal": True}
+                conn.execute(sa.insert(applications).values(row))
+
+        await self._db.write(work)
+
+    async def create_app(self, name: str, app_id: str | None = None, *, with_principal: bool = True) -> AppRegistration:
+        """Register an application, with its service principal or without; `app_id` is made where none is given."""
         row: dict[str, Any] = {
             "app_id": app_id or str(uuid.uuid4()),
             "object_id": str(uuid.uuid4()),
             "name": name,
             "created_at": self._clock.now().timestamp(),
         }
-        await self._db.write(lambda conn: conn.execute(sa.insert(apps).values(row)))
-        registration = self.app(row["app_id"])
-        assert registration is not None
-        return registration
+        more = {"app_id": row["app_id"], "id": str(uuid.uuid4()), "has_principal": with_principal}
+
+        def work(conn: sa.Connection) -> None:
+            conn.execute(sa.insert(apps).values(row))
+            conn.execute(sa.insert(applications).values(more))
+
+        await self._db.write(work)
+        return self._registered(row["app_id"])
 
     def apps(self) -> list[AppRegistration]:
-        """All registrations, oldest first."""
-        every = sa.select(apps).order_by(apps.c.created_at, apps.c.app_id)
-        return self._db.read(lambda conn: [_registration(conn, row) for row in conn.execute(every).mappings()])
+        """All registrations, oldest first, without their secrets."""
+        every = _JOINED.order_by(apps.c.created_at, apps.c.app_id)
+        return self._db.read(lambda conn: [_registration(row, ()) for row in conn.execute(every).mappings()])
 
     def app(self, app_id: str) -> AppRegistration | None:
         """The registration with this application id."""
-        one = sa.select(apps).where(apps.c.app_id == app_id.lower())
+        return self._one(apps.c.app_id == app_id.lower())
 
+    def app_object(self, object_id: str) -> AppRegistration | None:
+        """The registration whose application object has this id."""
+        return self._one(applications.c.id == object_id.lower())
+
+    def _one(self, which: sa.ColumnElement[bool]) -> AppRegistration | None:
         def work(conn: sa.Connection) -> AppRegistration | None:
-            row = conn.execute(one).mappings().one_or_none()
-            return None if row is None else _registration(conn, row)
+            row = conn.execute(_JOINED.where(which)).mappings().one_or_none()
+            return None if row is None else _registration(row, _secrets(conn, row["app_id"]))
 
         return self._db.read(work)
+
+    def _registered(self, app_id: str) -> AppRegistration:
+        registration = self.app(app_id)
+        if registration is None:
+            raise UnknownApp(app_id=app_id, tenant=self._tenant_id)
+        return registration
+
+    async def rename_app(self, app_id: str, name: str) -> None:
+        """Give an app and its principal another display name."""
+        change = sa.update(apps).where(apps.c.app_id == app_id.lower()).values(name=name)
+        await self._db.write(lambda conn: conn.execute(change))
 
     async def delete_app(self, app_id: str) -> bool:
         """Delete a registration with its secrets; False where there was none. Issued tokens live until they expire."""
         gone = sa.delete(apps).where(apps.c.app_id == app_id.lower())
-        return await self._db.write(lambda conn: conn.execute(gone).rowcount) > 0
 
-    async def add_secret(self, app_id: str, lifetime: timedelta = DEFAULT_SECRET_LIFETIME, name: str = "") -> NewSecret:
+        def work(conn: sa.Connection) -> bool:
+            conn.execute(_permissions_gone(app_id))
+            return conn.execute(gone).rowcount > 0
+
+        return await self._db.write(work)
+
+    async def create_principal(self, app_id: str) -> AppRegistration:
+        """Make the service principal of an app that has none: another one than it had before. Raises `UnknownApp`."""
+        app = self._registered(app_id)
+        if not app.has_principal:
+            fresh = sa.update(apps).where(apps.c.app_id == app.app_id).values(object_id=str(uuid.uuid4()))
+
+            def work(conn: sa.Connection) -> None:
+                if conn.execute(_set_principal(app.app_id, present=True)).rowcount:
+                    conn.execute(fresh)
+
+            await self._db.write(work)
+        return self._registered(app_id)
+
+    async def delete_principal(self, app_id: str) -> bool:
+        """Delete the service principal of an app, with the secrets that are its own; False where there was none."""
+        own = sa.select(principal_secrets.c.key_id)
+        gone = sa.delete(secrets).where(secrets.c.app_id == app_id.lower(), secrets.c.key_id.in_(own))
+
+        def work(conn: sa.Connection) -> bool:
+            conn.execute(gone)
+            conn.execute(_permissions_gone(app_id))
+            return conn.execute(_set_principal(app_id, present=False)).rowcount > 0
+
+        return await self._db.write(work)
+
+    async def add_secret(
+        self,
+        app_id: str,
+        lifetime: timedelta = DEFAULT_SECRET_LIFETIME,
+        name: str = "",
+        *,
+        expires_at: datetime | None = None,
+        of_principal: bool = False,
+    ) -> NewSecret:
         """Make a secret; its value is in the answer and nowhere else. Raises `UnknownApp`."""
-        if self.app(app_id) is None:
-            raise UnknownApp(app_id=app_id, tenant=self._tenant_id)
+        self._registered(app_id)
         now, value = self._clock.now(), new_secret()
+        made = NewSecret(str(uuid.uuid4()), name, now, expires_at or now + lifetime, value)
         row: dict[str, Any] = {
-            "key_id": str(uuid.uuid4()),
+            "key_id": made.key_id,
             "app_id": app_id.lower(),
             "name": name,
             "hint": value[:3],
             "hash": hash_secret(value),
             "created_at": now.timestamp(),
-            "expires_at": (now + lifetime).timestamp(),
+            "expires_at": made.expires_at.timestamp(),
         }
-        await self._db.write(lambda conn: conn.execute(sa.insert(secrets).values(row)))
-        return NewSecret(row["key_id"], now + lifetime, value)
+
+        def work(conn: sa.Connection) -> None:
+            conn.execute(sa.insert(secrets).values(row))
+            if of_principal:
+                conn.execute(sa.insert(principal_secrets).values(key_id=made.key_id))
+
+        await self._db.write(work)
+        return made
 
     async def remove_secret(self, app_id: str, key_id: str) -> bool:
         """Remove a secret; False where the app has none with this id."""
@@ -88,10 +164,10 @@ class Directory:
         return await self._db.write(lambda conn: conn.execute(gone).rowcount) > 0
 
     def app_principal(self, app_id: str) -> Principal:
-        """The service principal of an app; raises `UnknownApp`."""
-        app = self.app(app_id)
-        if app is None:
-            raise UnknownApp(app_id=app_id, tenant=self._tenant_id)
+        """The service principal of an app; raises `UnknownApp` and `MissingPrincipal`."""
+        app = self._registered(app_id)
+        if not app.has_principal:
+            raise MissingPrincipal(app_id=app.app_id, tenant=self._tenant_id)
         return Principal(app.object_id, app.app_id, self._tenant_id, "app", app.name)
 
     def authenticate_app(self, app_id: str, secret: str) -> Principal:
@@ -141,7 +217,7 @@ class Directory:
     def principal(self, object_id: str) -> Principal | None:
         """The service principal with this object id: an app's or a managed identity."""
         key = object_id.lower()
-        app = sa.select(apps).where(apps.c.object_id == key)
+        app = _JOINED.where(apps.c.object_id == key, applications.c.has_principal)
         managed = sa.select(managed_identities).where(
             managed_identities.c.object_id == key, managed_identities.c.deleted.is_(False)
         )
@@ -154,6 +230,12 @@ class Directory:
             return None if row is None else self._managed(row)
 
         return self._db.read(work)
+
+    def managed_identities(self) -> list[Principal]:
+        """All managed identities, by the name of their resource."""
+        every = sa.select(managed_identities).where(managed_identities.c.deleted.is_(False))
+        every = every.order_by(managed_identities.c.resource_key)
+        return self._db.read(lambda conn: [self._managed(row) for row in conn.execute(every).mappings()])
 
     def resource_of(self, principal: Principal) -> str | None:
         """The resource id that a managed identity belongs to."""
@@ -184,17 +266,48 @@ class Directory:
         )
 
 
-def _registration(conn: sa.Connection, row: Any) -> AppRegistration:
-    held = sa.select(secrets).where(secrets.c.app_id == row["app_id"]).order_by(secrets.c.created_at)
+_JOINED = sa.select(apps, applications.c.id, applications.c.has_principal).join_from(apps, applications)
+
+
+def _permissions_gone(app_id: str) -> sa.Delete:
+    principal = sa.select(apps.c.object_id).where(apps.c.app_id == app_id.lower())
+    return sa.delete(app_roles).where(app_roles.c.object_id.in_(principal))
+
+
+def _set_principal(app_id: str, *, present: bool) -> sa.Update:
+    one = (applications.c.app_id == app_id.lower(), applications.c.has_principal.is_not(present))
+    return sa.update(applications).where(*one).values(has_principal=present)
+
+
+def _secrets(conn: sa.Connection, app_id: str) -> tuple[AppSecret, ...]:
+    held = (
+        sa.select(secrets, principal_secrets.c.key_id.is_not(None).label("of_principal"))
+        .join_from(secrets, principal_secrets, isouter=True)
+        .where(secrets.c.app_id == app_id)
+        .order_by(secrets.c.created_at)
+    )
+    return tuple(
+        AppSecret(
+            row["key_id"],
+            row["name"],
+            row["hint"],
+            _time(row["created_at"]),
+            _time(row["expires_at"]),
+            bool(row["of_principal"]),
+        )
+        for row in conn.execute(held).mappings()
+    )
+
+
+def _registration(row: Any, held: tuple[AppSecret, ...]) -> AppRegistration:
     return AppRegistration(
         row["app_id"],
         row["object_id"],
         row["name"],
         _time(row["created_at"]),
-        tuple(
-            AppSecret(s["key_id"], s["name"], s["hint"], _time(s["created_at"]), _time(s["expires_at"]))
-            for s in conn.execute(held).mappings()
-        ),
+        row["id"],
+        bool(row["has_principal"]),
+        held,
     )
 
 

@@ -1,4 +1,4 @@
-"""Errors of the token service (AADSTS codes) and of role assignments, one class each.
+"""Errors of the token service (AADSTS codes), one class each.
 
 Source: https://learn.microsoft.com/entra/identity-platform/reference-error-codes and, for the HTTP statuses, captured
 answers to Microsoft's own clients.
@@ -123,6 +123,27 @@ class UnknownApp(TokenError):
     )
 
 
+class MissingPrincipal(TokenError):
+    """The application is registered, but has no service principal that could log in."""
+
+    code = "unauthorized_client"
+    aadsts = 7000229
+    text = "The client application '{app_id}' is missing service principal in the tenant '{tenant}'."
+
+
+class Throttled(TokenError):
+    """The application asked for more tokens than it may in a minute; the number is not documented."""
+
+    status = 429
+    code = "temporarily_unavailable"
+    aadsts = 90055
+    text = "The request is throttled: application '{app_id}' asked for too many tokens. Keep tokens until they expire."
+
+    def __init__(self, *, retry_after: int, **facts: Any) -> None:
+        super().__init__(**facts)
+        self.headers = {"Retry-After": str(retry_after)}
+
+
 class UnknownTenant(TokenError):
     """The path names a tenant that is not here."""
 
@@ -196,6 +217,8 @@ TOKEN_ERRORS: tuple[type[TokenError], ...] = (
     AssertionExpired,
     CertificateExpired,
     UnknownApp,
+    MissingPrincipal,
+    Throttled,
     UnknownTenant,
     UnknownTenantMetadata,
     InvalidScope,
@@ -205,59 +228,3 @@ TOKEN_ERRORS: tuple[type[TokenError], ...] = (
     MalformedRequest,
     UnknownInstance,
 )
-
-
-class InvalidRoleAssignment(WireError):
-    """The body lacks a property, or one of the wrong form."""
-
-    status = 400
-    code = "BadRequestFormat"
-
-
-class InvalidRoleAssignmentId(WireError):
-    """The assignment's name is not a GUID."""
-
-    status = 400
-    code = "InvalidRoleAssignmentId"
-
-
-class RoleDefinitionDoesNotExist(WireError):
-    """No role has the id."""
-
-    status = 400
-    code = "RoleDefinitionDoesNotExist"
-
-
-class RoleDefinitionNotFound(WireError):
-    """The same, where the role itself was asked for."""
-
-    status = 404
-    code = "RoleDefinitionDoesNotExist"
-
-
-class PrincipalNotFound(WireError):
-    """The tenant has no such principal, and the request does not vouch for its type."""
-
-    status = 400
-    code = "PrincipalNotFound"
-
-
-class RoleAssignmentExists(WireError):
-    """The principal has the role at the scope already, under another name."""
-
-    status = 409
-    code = "RoleAssignmentExists"
-
-
-class RoleAssignmentUpdateNotPermitted(WireError):
-    """The name is taken by an assignment of another principal or role."""
-
-    status = 400
-    code = "RoleAssignmentUpdateNotPermitted"
-
-
-class UnsupportedFilter(WireError):
-    """`$filter` holds an expression that this list does not know."""
-
-    status = 400
-    code = "InvalidFilter"

@@ -1,4 +1,4 @@
-"""Signing keys: RSA 2048, made at first start, encrypted at rest; the newest one signs, all of them verify."""
+"""A signing key: RSA 2048, with the certificate by which relying parties know it."""
 
 from __future__ import annotations
 
@@ -8,29 +8,26 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from lurewire.identity.tables import signing_keys
-
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from lurewire.core.clock import Clock
-    from lurewire.core.database import Database
-    from lurewire.core.secretbox import SecretBox
 
 _CERTIFICATE_LIFETIME = timedelta(days=5 * 365)
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key with the certificate that carries its public half to relying parties."""
+    """A private key with the certificate that carries its public half to relying parties.
+
+    `created_at` is in seconds since 1970: it signs from then on, until there is a newer one.
+    """
 
     kid: str
+    created_at: float
     private: rsa.RSAPrivateKey
     certificate: x509.Certificate
 
@@ -59,19 +56,8 @@ class SigningKey:
         }
 
 
-async def load_signing_keys(db: Database, clock: Clock, box: SecretBox) -> tuple[SigningKey, ...]:
-    """The keys of the state folder, newest first; makes the first one."""
-    newest_first = sa.select(signing_keys.c.sealed).order_by(signing_keys.c.created_at.desc())
-    sealed = db.read(lambda conn: conn.execute(newest_first).scalars().all())
-    if sealed:
-        return tuple(_open(box.decrypt(one)) for one in sealed)
-    key = _make(clock.now())
-    row = {"kid": key.kid, "sealed": box.encrypt(_pem(key)), "created_at": clock.now().timestamp()}
-    await db.write(lambda conn: conn.execute(sa.insert(signing_keys).values(row)))
-    return (key,)
-
-
-def _make(now: datetime) -> SigningKey:
+def make_key(start: datetime) -> SigningKey:
+    """A new key that signs from `start` on; takes the CPU for about 0.1 s."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Lurewire token signing")])
     certificate = (
@@ -80,11 +66,11 @@ def _make(now: datetime) -> SigningKey:
         .issuer_name(name)
         .public_key(private.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + _CERTIFICATE_LIFETIME)
+        .not_valid_before(start - timedelta(days=1))
+        .not_valid_after(start + _CERTIFICATE_LIFETIME)
         .sign(private, hashes.SHA256())
     )
-    return SigningKey(_kid(private.public_key()), private, certificate)
+    return SigningKey(_kid(private.public_key()), start.timestamp(), private, certificate)
 
 
 def _kid(public: rsa.RSAPublicKey) -> str:
@@ -92,18 +78,20 @@ def _kid(public: rsa.RSAPublicKey) -> str:
     return base64url(hashlib.sha256(der).digest()[:20])
 
 
-def _pem(key: SigningKey) -> bytes:
+def to_pem(key: SigningKey) -> bytes:
+    """Private key and certificate, not encrypted."""
     private = key.private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return private + key.certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _open(pem: bytes) -> SigningKey:
+def from_pem(pem: bytes, created_at: float) -> SigningKey:
+    """What `to_pem` wrote."""
     private = serialization.load_pem_private_key(pem, None)
     assert isinstance(private, rsa.RSAPrivateKey)
     certificate = x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERTIFICATE") :])
-    return SigningKey(_kid(private.public_key()), private, certificate)
+    return SigningKey(_kid(private.public_key()), created_at, private, certificate)
 
 
 def base64url(data: bytes) -> str:

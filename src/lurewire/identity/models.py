@@ -11,13 +11,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AppSecret:
-    """A secret of an app registration, without its value; `hint` is its first three characters."""
+    """A secret of an app registration, without its value; `hint` is its first three characters.
+
+    `of_principal` marks one that was added to the service principal instead of the application.
+    """
 
     key_id: str
     name: str
     hint: str
     created_at: datetime
     expires_at: datetime
+    of_principal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,17 @@ class AppCertificate:
 
 @dataclass(frozen=True, slots=True)
 class AppRegistration:
-    """An application and its service principal in the tenant: `app_id` logs in, `object_id` gets roles."""
+    """An application and its service principal in the tenant: `app_id` logs in, `object_id` gets roles.
+
+    `id` is the application's own object; without a principal (`has_principal`) nobody can log in.
+    """
 
     app_id: str
     object_id: str
     name: str
     created_at: datetime
+    id: str
+    has_principal: bool
     secrets: tuple[AppSecret, ...] = ()
 
 
@@ -47,6 +56,8 @@ class NewSecret:
     """A secret that was just made: `value` is shown here and never again."""
 
     key_id: str
+    name: str
+    created_at: datetime
     expires_at: datetime
     value: str = field(repr=False)
 

@@ -12,7 +12,10 @@ _DOC = "https://learn.microsoft.com/azure/role-based-access-control/built-in-rol
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role definition: `id` is its GUID; in the lists `*` stands for any text."""
+    """A role definition: `id` is its GUID; in the lists `*` stands for any text.
+
+    A built-in one may be assigned everywhere, a custom one at and below its `assignable_scopes`.
+    """
 
     name: str
     id: str
@@ -22,6 +25,8 @@ class Role:
     not_actions: tuple[str, ...] = ()
     data_actions: tuple[str, ...] = ()
     not_data_actions: tuple[str, ...] = ()
+    assignable_scopes: tuple[str, ...] = ("/",)
+    built_in: bool = True
 
 
 # What nearly every built-in role may do besides its own task.

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from starlette.responses import JSONResponse, Response
 
+from lurewire.core.bodies import BodyTooLong, read_body
 from lurewire.core.http import Public, RoomRoutes, Route
 from lurewire.identity.errors import MalformedRequest, TokenError, UnknownInstance, UnknownTenantMetadata
 
@@ -28,6 +29,10 @@ _MICROSOFT_HOSTS = frozenset(
         "login.windows.net",
         "sts.windows.net",
         "login.chinacloudapi.cn",
+        "login.microsoftonline.de",
+        "login.sovcloud-identity.de",
+        "login.sovcloud-identity.fr",
+        "login.sovcloud-identity.sg",
         "login.partner.microsoftonline.cn",
         "login.microsoftonline.us",
         "login-us.microsoftonline.com",
@@ -148,7 +153,7 @@ class _TokenService:
         )
 
     async def token(self, request: Request) -> Response:
-        form = _form(await self._body(request))
+        form = await self._counted_form(request)
         issued = self._identity.client_credentials(request.path_params["tenant"], form, self._endpoint(request))
         body = {
             "token_type": "Bearer",
@@ -159,7 +164,7 @@ class _TokenService:
         return JSONResponse(body, headers=_NO_STORE)
 
     async def token_v1(self, request: Request) -> Response:
-        form = _form(await self._body(request))
+        form = await self._counted_form(request)
         issued = self._identity.client_credentials_v1(request.path_params["tenant"], form, self._endpoint(request))
         now = int(self._identity.clock.now().timestamp())
         # Version 1.0 writes numbers as text.
@@ -204,14 +209,17 @@ class _TokenService:
             raise UnknownTenantMetadata(tenant=tenant)
         return self._identity.tenant_id
 
+    async def _counted_form(self, request: Request) -> dict[str, str]:
+        form = _form(await self._body(request))
+        self._identity.count_token_request(form, request.client.host if request.client else "")
+        return form
+
     async def _body(self, request: Request) -> bytes:
         limit = self._identity.limits["identity.token_request_bytes"]
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise MalformedRequest(reason=f"the body is longer than {limit} bytes")
-        return bytes(body)
+        try:
+            return await read_body(request, limit)
+        except BodyTooLong:
+            raise MalformedRequest(reason=f"the body is longer than {limit} bytes") from None
 
 
 def _form(body: bytes) -> dict[str, str]:

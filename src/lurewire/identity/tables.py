@@ -23,6 +23,14 @@ apps = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
 )
 
+applications = sa.Table(  # what the directory says of an app beside its row in `apps`
+    "identity_applications",
+    metadata,
+    sa.Column("app_id", sa.String, sa.ForeignKey("identity_apps.app_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),  # of the application; apps.object_id is its principal's
+    sa.Column("has_principal", sa.Boolean, nullable=False),
+)
+
 secrets = sa.Table(
     "identity_secrets",
     metadata,
@@ -34,6 +42,20 @@ secrets = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("expires_at", sa.Float, nullable=False),
     sa.Index("identity_secrets_by_app", "app_id"),
+)
+
+principal_secrets = sa.Table(  # secrets that were added to the service principal, not to the application
+    "identity_principal_secrets",
+    metadata,
+    sa.Column("key_id", sa.String, sa.ForeignKey("identity_secrets.key_id", ondelete="CASCADE"), primary_key=True),
+)
+
+app_roles = sa.Table(
+    "identity_app_roles",
+    metadata,
+    sa.Column("object_id", sa.String, primary_key=True),  # of the service principal
+    sa.Column("role_id", sa.String, primary_key=True),
+    sa.Column("created_at", sa.Float, nullable=False),
 )
 
 certificates = sa.Table(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 
 from lurewire.core.errors import Unauthenticated
+from lurewire.core.http import Audience
 from lurewire.core.principal import Principal
 from lurewire.identity.models import IssuedToken
 
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
     from jwt.types import Options
 
     from lurewire.core.clock import Clock
-    from lurewire.core.http import Audience
     from lurewire.identity.audiences import Audiences
     from lurewire.identity.directory import Directory
-    from lurewire.identity.keys import SigningKey
+    from lurewire.identity.keyring import Keyring
 
 _CACHE_SIZE = 10_000
 _STRINGS = ("aud", "iss", "tid", "oid", "appid")
@@ -55,20 +55,21 @@ class Tokens:
 
     def __init__(
         self,
-        keys: tuple[SigningKey, ...],
+        keys: Keyring,
         directory: Directory,
         clock: Clock,
         audiences: Callable[[], Audiences],
+        roles: Callable[[Principal], list[str]],
         *,
         tenant_id: str,
         lifetime: int,
         skew: int,
     ) -> None:
         self._keys = keys
-        self._by_kid = {key.kid: key.public for key in keys}
         self._directory = directory
         self._clock = clock
         self._audiences = audiences
+        self._roles = roles
         self._tenant_id = tenant_id
         self._issuer = f"https://sts.windows.net/{tenant_id}/"
         self._lifetime = lifetime
@@ -78,7 +79,12 @@ class Tokens:
 
     def jwks(self) -> dict[str, Any]:
         """The public keys (RFC 7517)."""
-        return {"keys": [key.jwk(self._issuer) for key in self._keys]}
+        return {"keys": [key.jwk(self._issuer) for key in self._keys.accepted()]}
+
+    def forget(self) -> None:
+        """Believe no token unseen that was believed before, and hand out none again: keys were revoked."""
+        self._verified.clear()
+        self._issued.clear()
 
     def issue(self, principal: Principal, resource: str, proved_by: str = "1") -> IssuedToken:
         """A token of `principal` for `resource`, which becomes `aud` as it is.
@@ -86,7 +92,7 @@ class Tokens:
         `proved_by` is `appidacr`: "1" for a secret, "2" for a certificate.
         """
         now = int(self._clock.now().timestamp())
-        key = self._keys[0]
+        key = self._keys.signing
         claims: dict[str, Any] = {
             "aud": resource,
             "iss": self._issuer,
@@ -106,6 +112,8 @@ class Tokens:
         }
         if principal.kind == "managed_identity":
             claims["xms_mirid"] = self._directory.resource_of(principal)
+        if self._audiences().accepts(Audience.GRAPH, resource):
+            claims["roles"] = self._roles(principal)
         token = jwt.encode(claims, key.private, "RS256", {"kid": key.kid, "x5t": key.thumbprint})
         return IssuedToken(self._lifetime, token)
 
@@ -178,11 +186,11 @@ class Tokens:
             header = jwt.get_unverified_header(token)
         except (jwt.InvalidTokenError, ValueError, RecursionError):
             raise Unauthenticated("malformed", "The access token is no JSON Web Token.") from None
-        key = self._by_kid.get(str(header.get("kid")))
+        key = self._keys.find(str(header.get("kid")))
         if header.get("alg") != "RS256" or key is None:
             raise Unauthenticated("bad_signature", "The access token is not signed with a key of this tenant.")
         try:
-            return jwt.decode(token, key, algorithms=["RS256"], options=SIGNATURE_ONLY)
+            return jwt.decode(token, key.public, algorithms=["RS256"], options=SIGNATURE_ONLY)
         except jwt.InvalidSignatureError:
             raise Unauthenticated("bad_signature", "The access token's signature is not valid.") from None
         except (jwt.InvalidTokenError, ValueError, RecursionError):

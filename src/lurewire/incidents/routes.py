@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from starlette.responses import JSONResponse, Response
 
+from lurewire.core.bodies import BodyTooLong, read_body
 from lurewire.core.errors import Forbidden, Unauthenticated, WireError
 from lurewire.core.http import Audience, Needs, RoomRoutes, Route
 from lurewire.incidents import filters, views
@@ -165,13 +166,10 @@ class _Handlers:
 
     async def _body(self, request: Request) -> dict[str, Any]:
         most = self._incidents.limits["incidents.request_bytes"]
-        content = bytearray()
-        async for chunk in request.stream():
-            content += chunk
-            if len(content) > most:
-                raise RequestTooLarge(f"The body is longer than {most} bytes.")
         try:
-            body = msgspec.json.decode(bytes(content))
+            body = msgspec.json.decode(await read_body(request, most))
+        except BodyTooLong:
+            raise RequestTooLarge(f"The body is longer than {most} bytes.") from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadRequest(f"The body is not JSON that can be read: {error}.") from error
         if not isinstance(body, dict):

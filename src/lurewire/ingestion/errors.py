@@ -106,7 +106,7 @@ class Throttled(IngestionError):
 
 
 class Unavailable(IngestionError):
-    """The batch could not be made durable: nothing of it is stored."""
+    """The batch could not be made durable in a workspace; its others may have it, and know a repeat by its request id."""
 
     status = 503
     code = "ServiceUnavailable"
@@ -121,6 +121,27 @@ class RuleInvalid(WireError):
     def __init__(self, details: Sequence[dict[str, Any]], message: str = "Data collection rule is invalid") -> None:
         super().__init__(message)
         self.details = tuple(details)
+
+
+class SampleInvalid(WireError):
+    """The request about a sample of events does not fit; says what and why."""
+
+    status = 400
+    code = "InvalidSample"
+
+
+class SampleTooLarge(WireError):
+    """The request about a sample is over the limit."""
+
+    status = 413
+    code = "RequestContentTooLarge"
+
+
+class LinkedAuthorizationFailed(WireError):
+    """The principal may write the rule, and has no right to the workspace that the rule sends to."""
+
+    status = 403
+    code = "LinkedAuthorizationFailed"
 
 
 def no_access(immutable_id: str, resource_id: str, message: str, binding: str = "") -> OperationFailed:

@@ -143,13 +143,20 @@ def _read_flows(rule: RuleModel, given: Any, limits: Limits) -> None:
         if not destinations or unknown is not None:
             message = "'destinations' names destinations of the rule" + (f", not '{unknown[:80]}'." if unknown else ".")
             rule.refuse("InvalidDestination", message, place)
-        for key in ("transformKql", "outputStream"):
-            if not isinstance(flow.get(key) or "", str):
-                rule.refuse("InvalidDataFlow", f"'{key}' is text.", place)
-        if flow.get("builtInTransform"):
-            rule.refuse("InvalidDataFlow", "'builtInTransform' is not supported.", place)
+        _check_texts(rule, flow, limits, place)
         for stream in streams:
             _read_flow(rule, index, stream, flow, tuple(destinations))
+
+
+def _check_texts(rule: RuleModel, flow: dict[str, Any], limits: Limits, place: str) -> None:
+    for key in ("transformKql", "outputStream"):
+        if not isinstance(flow.get(key) or "", str):
+            rule.refuse("InvalidDataFlow", f"'{key}' is text.", place)
+    most = limits["ingestion.transform_characters"]
+    if len(str(flow.get("transformKql") or "")) > most:
+        rule.refuse("InvalidTransformQuery", f"'transformKql' has at most {most} characters.", f"{place}.transformKql")
+    if flow.get("builtInTransform"):
+        rule.refuse("InvalidDataFlow", "'builtInTransform' is not supported.", place)
 
 
 def _read_flow(rule: RuleModel, index: int, stream: str, flow: dict[str, Any], destinations: tuple[str, ...]) -> None:

@@ -9,9 +9,11 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from lurewire.core.resources import Change, InvalidResourceId, ResourceId, ResourceType
+from lurewire.ingestion.associations import association_type
 from lurewire.ingestion.errors import RuleInvalid
-from lurewire.ingestion.models import Flow, RuleModel, read_rule
+from lurewire.ingestion.models import MICROSOFT, Flow, RuleModel, read_rule
 from lurewire.kql import KqlError, KqlType
+from lurewire.schemas import CUSTOM_SUFFIX
 from lurewire.workspace import FlowDefinition, SchemaConflict, Stream, StreamDefinition, misfits
 
 if TYPE_CHECKING:
@@ -25,6 +27,17 @@ ENDPOINT = "Microsoft.Insights/dataCollectionEndpoints"
 RULE = "Microsoft.Insights/dataCollectionRules"
 
 DIRECT = "Direct"
+KEPT_OF_TABLES = (
+    "plan",
+    "retentionInDays",
+    "retentionInDaysAsDefault",
+    "totalRetentionInDays",
+    "totalRetentionInDaysAsDefault",
+)
+"""What the body that widens a table repeats of the stored one, beside its schema: a default stays a default."""
+
+_PUBLIC = "Enabled"
+_NETWORK_ACCESS = (_PUBLIC, "Disabled", "SecuredByPerimeter")
 _TIME = "TimeGenerated"
 _SET_BY_US = ("TenantId", "Type")
 _TYPE_TEXTS = {
@@ -39,25 +52,30 @@ def resource_types(
     ingestion: Ingestion, workspaces: Workspaces, resources: Resources, base_url: Callable[[], str]
 ) -> tuple[ResourceType, ...]:
     """The resource types of this room; they come after those of the workspace."""
-    endpoints = _EndpointType(base_url)
+    endpoints = _EndpointType(ingestion, base_url)
     rules = _RuleType(ingestion, workspaces, resources, base_url)
     return (
-        ResourceType(ENDPOINT, endpoints.prepare, _nothing, _nothing_deleted),
+        ResourceType(ENDPOINT, endpoints.prepare, endpoints.applied, endpoints.deleted),
         ResourceType(RULE, rules.prepare, rules.applied, rules.deleted),
+        association_type(resources),
     )
 
 
 class _EndpointType:
-    def __init__(self, base_url: Callable[[], str]) -> None:
+    def __init__(self, ingestion: Ingestion, base_url: Callable[[], str]) -> None:
+        self._ingestion = ingestion
         self._base_url = base_url
 
     async def prepare(self, change: Change) -> dict[str, Any]:
         given = change.body.get("properties") or {}
         if not isinstance(given, dict):
-            problem = {"code": "InvalidProperties", "message": "'properties' is an object.", "target": "properties"}
-            raise RuleInvalid([problem], "Data collection endpoint is invalid")
+            raise _endpoint_invalid("'properties' is an object.", "properties")
+        networks = given.get("networkAcls", {})
+        if not isinstance(networks, dict) or networks.get("publicNetworkAccess", _PUBLIC) not in _NETWORK_ACCESS:
+            message = f"'publicNetworkAccess' is one of {', '.join(_NETWORK_ACCESS)}."
+            raise _endpoint_invalid(message, "properties.networkAcls.publicNetworkAccess")
         url = self._base_url()
-        properties: dict[str, Any] = {"networkAcls": {"publicNetworkAccess": "Enabled"}} | given
+        properties: dict[str, Any] = given | {"networkAcls": {"publicNetworkAccess": _PUBLIC} | networks}
         properties |= {
             "immutableId": _immutable_id("dce", change.existing),
             "configurationAccess": {"endpoint": url},
@@ -67,13 +85,17 @@ class _EndpointType:
         }
         return change.body | {"properties": properties}
 
+    async def applied(self, resource_id: ResourceId, body: dict[str, Any]) -> None:
+        access = body["properties"]["networkAcls"].get("publicNetworkAccess", _PUBLIC)
+        self._ingestion.open_endpoint(resource_id, public=access == _PUBLIC)
 
-async def _nothing(_resource_id: ResourceId, _body: dict[str, Any]) -> None:
-    """An endpoint is a name: rules take data, whichever endpoint they stand behind."""
+    async def deleted(self, resource_id: ResourceId) -> None:
+        self._ingestion.close_endpoint(resource_id)
 
 
-async def _nothing_deleted(_resource_id: ResourceId) -> None:
-    """The same."""
+def _endpoint_invalid(message: str, target: str) -> RuleInvalid:
+    problem = {"code": "InvalidProperties", "message": message, "target": target}
+    return RuleInvalid([problem], "Data collection endpoint is invalid")
 
 
 class _RuleType:
@@ -95,6 +117,8 @@ class _RuleType:
         if rule.problems:
             raise RuleInvalid(rule.problems)
         properties = dict(change.body["properties"])
+        for destination in properties["destinations"]["logAnalytics"]:
+            self._ingestion.check_link(change.principal, str(destination["workspaceResourceId"]))
         properties["destinations"] = {"logAnalytics": self._destinations(properties["destinations"]["logAnalytics"])}
         properties |= {"immutableId": _immutable_id("dcr", change.existing), "provisioningState": "Succeeded"}
         if rule.kind == DIRECT:
@@ -149,7 +173,9 @@ class _RuleType:
             message = f"The workspace of destination '{destination[:80]}' was not found."
             rule.refuse("InvalidDestination", message, "properties.destinations.logAnalytics")
             return
-        table = _table(workspace, flow.table)
+        builtin = flow.output_stream.startswith(MICROSOFT)
+        fits = flow.table in self._ingestion.writable if builtin else flow.table.endswith(CUSTOM_SUFFIX)
+        table = _table(workspace, flow.table) if fits else None
         if table is None:
             message = f"Table for output stream '{flow.output_stream[:80]}' is not available for destination '{destination[:80]}'."
             rule.refuse("InvalidOutputTable", message, place)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from lurewire.core.http import Audience, Needs, RoomRoutes, Route
 from lurewire.ingestion.bodies import read_body
-from lurewire.ingestion.errors import RuleNotFound, render
+from lurewire.ingestion.errors import IngestionError, RuleNotFound, render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -38,16 +38,17 @@ class _Handlers:
 
     async def post(self, request: Request) -> Response:
         rule = self._rule(request)
-        self._ingestion.rates.request(rule.immutable_id)
-        body, gzip = await read_body(request, self._ingestion.limits["ingestion.body_bytes"])
-        await self._ingestion.accept(
-            rule,
-            request.path_params["stream"],
-            body,
-            gzip=gzip,
-            principal=request.state.principal,
-            request_id=request.headers.get("x-ms-client-request-id", ""),
-        )
+        stream = request.path_params["stream"]
+        request_id = request.headers.get("x-ms-client-request-id", "")
+        try:
+            self._ingestion.rates.request(rule.immutable_id)
+            body, gzip = await read_body(request, self._ingestion.limits["ingestion.body_bytes"])
+            await self._ingestion.accept(
+                rule, stream, body, gzip=gzip, principal=request.state.principal, request_id=request_id
+            )
+        except IngestionError as error:
+            await self._ingestion.refused(rule, stream, request_id, error)
+            raise
         return Response(status_code=204)
 
     def _rule(self, request: Request) -> ActiveRule:

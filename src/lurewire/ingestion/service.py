@@ -9,46 +9,84 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from lurewire.core.limits import Limits
 from lurewire.core.log import get_logger
-from lurewire.ingestion.bodies import check_size, longest, unpack
-from lurewire.ingestion.errors import BodyInvalid, StreamUnknown, Throttled, Unavailable, no_access
+from lurewire.core.resources import ResourceId
+from lurewire.ingestion.azure_tables import WritableTables
+from lurewire.ingestion.bodies import check_size, unpack
+from lurewire.ingestion.error_log import ErrorLog, LoggedError, errors_of
+from lurewire.ingestion.errors import (
+    BodyInvalid,
+    IngestionError,
+    LinkedAuthorizationFailed,
+    StreamUnknown,
+    Throttled,
+    Unavailable,
+    no_access,
+)
 from lurewire.ingestion.limits import LIMITS
 from lurewire.ingestion.rates import Rates
 from lurewire.ingestion.resources import DIRECT, resource_types
-from lurewire.workspace import BadBody, FlowDefinition, JournalError, Overloaded, Span, StreamDefinition, make_key
+from lurewire.workspace import (
+    BadBody,
+    FlowDefinition,
+    JournalError,
+    Losses,
+    NotOpen,
+    Overloaded,
+    Span,
+    StreamDefinition,
+    make_key,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pyarrow as pa
 
     from lurewire.core.clock import Clock
+    from lurewire.core.http import Gatekeeper
     from lurewire.core.principal import Principal
-    from lurewire.core.resources import ResourceId, Resources, ResourceType
+    from lurewire.core.resources import Resources, ResourceType
     from lurewire.ingestion.models import RuleModel
     from lurewire.workspace import Stream, Workspace, Workspaces
 
 _log = get_logger("ingestion")
 
+_LINK = "Microsoft.OperationalInsights/workspaces/sharedKeys/action"
 _RETRY_SECONDS = "1"
+_TICKS_PER_HOUR = 3600 * 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveRule:
-    """A rule that takes data: per stream, the workspaces that it goes to."""
+    """A rule that takes data: per stream, the workspaces that it goes to.
+
+    It is reached through `endpoint`, the key of a data collection endpoint, or where it is `direct` by itself.
+    """
 
     id: ResourceId
     immutable_id: str
-    reachable: bool
+    direct: bool
+    endpoint: str | None
     streams: dict[str, list[tuple[Workspace, Stream]]]
+
+    @property
+    def workspaces(self) -> list[Workspace]:
+        """Every workspace that the rule sends to, once."""
+        found = {workspace.customer_id: workspace for targets in self.streams.values() for workspace, _ in targets}
+        return list(found.values())
 
 
 class Ingestion:
     """Takes what clients send to data collection rules.
 
-    `base_url` gives the URL that endpoints show to clients.
+    `base_url` gives the URL that endpoints show to clients. `clamp_time` says whether a record whose time is far from its
+    receipt gets the time of receipt, as Azure does it; the limits say how far. `gatekeeper` says who may have a rule send to
+    a workspace; without one, everybody may. `tables` are tables of Azure that rules may write to beside those that Azure
+    lets them write to; `*` is all.
     """
 
     def __init__(
@@ -58,18 +96,50 @@ class Ingestion:
         clock: Clock,
         base_url: Callable[[], str],
         limits: Limits | None = None,
+        *,
+        clamp_time: bool = True,
+        tables: Sequence[str] = (),
+        gatekeeper: Gatekeeper | None = None,
     ) -> None:
         self._workspaces = workspaces
         self._resources = resources
         self._base_url = base_url
+        self._gatekeeper = gatekeeper
         self.limits = limits or Limits(LIMITS)
         self.rates = Rates(clock, self.limits)
+        self.errors = ErrorLog(clock, self.limits)
+        self.writable = WritableTables(list(tables))
         self._rules: dict[str, ActiveRule] = {}
+        self._endpoints: dict[str, bool] = {}
+        self._heard: WeakSet[Workspace] = WeakSet()
+        self._telling: set[asyncio.Future[None]] = set()
+        self.bounds = {"field_bytes": self.limits["ingestion.field_bytes"]}
+        """What every stream is defined with: the limit of a field, and how far a record's time may be from its receipt."""
+        if clamp_time:
+            self.bounds |= {
+                "past": self.limits["ingestion.time_past_hours"] * _TICKS_PER_HOUR,
+                "ahead": self.limits["ingestion.time_ahead_hours"] * _TICKS_PER_HOUR,
+            }
 
     @property
     def resource_types(self) -> tuple[ResourceType, ...]:
         """Data collection endpoints and rules; register them after the workspace's."""
         return resource_types(self, self._workspaces, self._resources, self._base_url)
+
+    def check_link(self, principal: Principal | None, workspace_id: str) -> None:
+        """Raise `LinkedAuthorizationFailed` where the principal (None: the install itself) has no right to a workspace.
+
+        Source: the action that Azure names for links to a workspace,
+        https://learn.microsoft.com/azure/azure-monitor/app/create-workspace-resource
+        """
+        if principal is None or self._gatekeeper is None:
+            return
+        if not self._gatekeeper.allows(principal, _LINK, workspace_id, data=False):
+            raise LinkedAuthorizationFailed(
+                f"The client '{principal.app_id}' with object id '{principal.object_id}' has permission to perform action "
+                f"'Microsoft.Insights/dataCollectionRules/write'; however, it does not have permission to perform "
+                f"action(s) '{_LINK}' on the linked scope(s) '{workspace_id[:300]}' or the linked scope(s) are invalid."
+            )
 
     def rule(self, immutable_id: str) -> ActiveRule | None:
         """The active rule of an immutable id, or None."""
@@ -90,30 +160,36 @@ class Ingestion:
                 workspace = self._workspaces.by_id(workspace_id)
                 if workspace is None:
                     raise LookupError(f"{resource_id}: the workspace {workspace_id} is not open")
-                stream = await workspace.define(StreamDefinition.of(columns, flows))
+                self._hear_of_failures(workspace)
+                stream = await workspace.define(StreamDefinition.of(columns, flows, **self.bounds))
                 streams[name].append((workspace, stream))
-        reachable = model.endpoint_id is not None or model.kind == DIRECT
-        self._rules[immutable_id.lower()] = ActiveRule(resource_id, immutable_id, reachable, streams)
+        endpoint = None if model.endpoint_id is None else ResourceId.parse(model.endpoint_id).key
+        rule = ActiveRule(resource_id, immutable_id, model.kind == DIRECT, endpoint, streams)
+        self._rules[immutable_id.lower()] = rule
 
     def deactivate(self, resource_id: ResourceId) -> None:
         """Take nothing more for a rule; what was acknowledged is loaded."""
         self._rules = {key: rule for key, rule in self._rules.items() if rule.id != resource_id}
 
+    def open_endpoint(self, resource_id: ResourceId, *, public: bool) -> None:
+        """Know an endpoint from now on; one that is not `public` takes nothing from the network."""
+        self._endpoints[resource_id.key] = public
+
+    def close_endpoint(self, resource_id: ResourceId) -> None:
+        """An endpoint is deleted: rules that stand behind it cannot be reached by it any more."""
+        self._endpoints.pop(resource_id.key, None)
+
     async def accept(
         self, rule: ActiveRule, stream_name: str, body: bytes, *, gzip: bool, principal: Principal, request_id: str
     ) -> None:
         """Store a body durably; returns once it is on disk. Raises the `IngestionError`s."""
-        if not rule.reachable:
-            message = "The rule has no data collection endpoint and is not of kind Direct"
-            raise no_access(rule.immutable_id, str(rule.id), message, binding="False")
-        targets = rule.streams.get(stream_name)
-        if not targets:
-            raise StreamUnknown(stream_name)
+        self._check_reachable(rule)
+        targets = _targets(rule, stream_name, len(body))
         limit = self.limits["ingestion.body_bytes"]
         text = unpack(body, limit) if gzip else body
-        assert len(text) <= longest(limit)
         self.rates.body(rule.immutable_id, len(text))
-        rows = await _decode(targets[0][1], text)
+        losses = Losses()
+        rows = await _decode(targets[0][1], text, losses)
         check_size(len(text), rows.num_rows, limit)
         if not rows.num_rows:
             return
@@ -123,22 +199,87 @@ class Ingestion:
         for workspace, stream in targets:
             try:
                 receipt = await workspace.submit(stream, body, rows, gzip=gzip, key=key)
-            except Overloaded as error:
-                raise Throttled(
-                    f"Too much waits to be stored: {error}.", headers={"Retry-After": _RETRY_SECONDS}
-                ) from None
-            except JournalError as error:
-                raise Unavailable(
-                    f"The data could not be stored: {error}", headers={"Retry-After": _RETRY_SECONDS}
-                ) from None
+            except (Overloaded, JournalError, NotOpen) as error:
+                raise _not_stored(error) from None
             if receipt.repeated:
                 _log.info("repeat dropped", rule=rule.immutable_id, stream=stream_name, request=request_id)
+                losses = Losses()
+        found = _without_table(targets)
+        if losses:
+            found += errors_of(losses, rows.num_rows, self.limits["ingestion.field_bytes"])
+        if found:
+            await self.errors.write(rule.id, rule.workspaces, stream_name, request_id, found)
+
+    async def refused(self, rule: ActiveRule, stream: str, request_id: str, error: IngestionError) -> None:
+        """Note a call that a rule did not take in the rule's error log."""
+        logged = LoggedError(type(error).__name__, "Ingestion", f"{error.status} {error.code}: {error.message}")
+        await self.errors.write(rule.id, rule.workspaces, stream, request_id, [logged])
+
+    def _hear_of_failures(self, workspace: Workspace) -> None:
+        """Have bodies that a workspace accepted and could not load told of, once for each rule of their stream."""
+        if workspace in self._heard:
+            return
+        self._heard.add(workspace)
+
+        def failed(stream_id: str, error: str) -> None:
+            told = LoggedError("set aside", "Transformation", f"A call's records could not be stored: {error[:500]}")
+            for rule in self._rules.values():
+                for name, targets in rule.streams.items():
+                    if any(one is workspace and stream.id == stream_id for one, stream in targets):
+                        task = asyncio.ensure_future(self.errors.write(rule.id, [workspace], name, "", [told]))
+                        self._telling.add(task)
+                        task.add_done_callback(self._telling.discard)
+
+        workspace.subscribe_failures(failed)
+
+    def _check_reachable(self, rule: ActiveRule) -> None:
+        if rule.direct:
+            return
+        public = None if rule.endpoint is None else self._endpoints.get(rule.endpoint)
+        if public:
+            return
+        if rule.endpoint is None:
+            message = "The rule has no data collection endpoint and is not of kind Direct"
+        elif public is None:
+            message = "The data collection endpoint of the rule was deleted"
+        else:
+            message = "The data collection endpoint of the rule takes nothing from public networks"
+        raise no_access(rule.immutable_id, str(rule.id), message, binding="False")
 
 
-async def _decode(stream: Stream, text: bytes) -> pa.Table:
+def _without_table(targets: Sequence[tuple[Workspace, Stream]]) -> list[LoggedError]:
+    """An error for each table that flows lead to and that is not there any more."""
+    tables = {f.table for workspace, stream in targets for f in stream.flows if workspace.tables.find(f.table) is None}
+    return [
+        LoggedError(f"no table {name}", "Ingestion", f"The table '{name}' was deleted: records for it are dropped.")
+        for name in sorted(tables)
+    ]
+
+
+def _targets(rule: ActiveRule, stream_name: str, size: int) -> list[tuple[Workspace, Stream]]:
+    """Where a stream goes. Raises `StreamUnknown`; `Throttled`, `Unavailable` before anything is done for what would be refused."""
+    targets = rule.streams.get(stream_name)
+    if not targets:
+        raise StreamUnknown(stream_name)
+    for workspace, _ in targets:
+        try:
+            workspace.check_room(size)
+        except (Overloaded, NotOpen) as error:
+            raise _not_stored(error) from None
+    return targets
+
+
+def _not_stored(error: Overloaded | JournalError | NotOpen) -> Throttled | Unavailable:
+    retry = {"Retry-After": _RETRY_SECONDS}
+    if isinstance(error, Overloaded):
+        return Throttled(f"Too much waits to be stored: {error}.", headers=retry)
+    return Unavailable(f"The data could not be stored: {error}", headers=retry)
+
+
+async def _decode(stream: Stream, text: bytes, losses: Losses) -> pa.Table:
     """The rows of a body; what takes long is done off the event loop."""
     try:
-        rows = stream.decoder.fast(text)
-        return await asyncio.to_thread(stream.decoder.careful, text) if rows is None else rows
+        rows = stream.decoder.fast(text, losses)
+        return await asyncio.to_thread(stream.decoder.careful, text, losses) if rows is None else rows
     except BadBody as error:
         raise BodyInvalid(str(error)) from None

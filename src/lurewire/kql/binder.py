@@ -82,6 +82,8 @@ class ExpressionBinder:
             return scalar
         if node.name in self.context.broken:
             return ERROR
+        if node.name in self.context.names.functions:
+            return self.call(tree.Call(node.at, node.name, ()))
         if node.name in self.context.relations:
             raise semantic(
                 f"'{self.operator}' operator: '{node.name}' is a table, not a scalar", node.at, token=node.name

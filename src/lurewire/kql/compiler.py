@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import lets, limits, patterns, plan, restriction, safety, tables, tree
 from .binder import ExpressionBinder
+from .collection import collector_paused
 from .conversions import to
 from .dialects.duckdb_relations import Windowed
 from .dialects.refusals import NotPrinted
@@ -116,7 +117,7 @@ def compile(  # noqa: A001 - the name of the public call; nothing here uses the 
     `dialect` is the engine that the SQL is for; what it cannot print is refused by name.
     """
     windowed = Windowed(window, keep_identity)
-    with _told(text):
+    with _told(text), collector_paused():
         return _compile(text, catalog, PROFILES[profile], windowed, values or {}, explore, DIALECTS[dialect])
 
 

@@ -88,16 +88,21 @@ def _comparison_type(left: plan.Scalar, right: plan.Scalar, operator: str, at: i
     if set(kinds) <= NUMBERS:
         return widest(*kinds)
     if KqlType.DYNAMIC in kinds:
-        other = kinds[1] if kinds[0] is KqlType.DYNAMIC else kinds[0]
-        if other is KqlType.STRING and not equality:
+        beside = right if kinds[0] is KqlType.DYNAMIC else left
+        if beside.type is KqlType.STRING and not equality:
             raise _incomparable(*kinds, at)
         # A dynamic number may have a fraction that long would cut off.
-        return KqlType.REAL if other in INTEGERS and not equality else other
+        return KqlType.REAL if beside.type in INTEGERS and not _beyond_reals(beside) else beside.type
     if KqlType.BOOL in kinds and (set(kinds) & NUMBERS):
         return kinds[1] if kinds[0] is KqlType.BOOL else kinds[0]
     if equality and set(kinds) == {KqlType.GUID, KqlType.STRING}:
         return KqlType.GUID
     raise _incomparable(*kinds, at)
+
+
+def _beyond_reals(value: plan.Scalar) -> bool:
+    """Whether it is a constant whole number that a real need not tell from its neighbours."""
+    return isinstance(value, plan.Constant) and isinstance(value.value, int) and abs(value.value) >= 2**53
 
 
 def _incomparable(left: KqlType, right: KqlType, at: int) -> Problem:

@@ -30,16 +30,20 @@ if TYPE_CHECKING:
 Fetch = Callable[[str], bytes]
 
 
-def closed_connection() -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB without file, network or extension access, whose configuration is locked."""
-    connection = duckdb.connect(
-        config={
-            "enable_external_access": "false",
-            "autoload_known_extensions": "false",
-            "autoinstall_known_extensions": "false",
-            "python_enable_replacements": "false",
-        }
-    )
+def closed_connection(*, memory_megabytes: int | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB without file, network or extension access, whose configuration is locked.
+
+    `memory_megabytes` bounds its memory; without it, DuckDB's own share of the machine's memory does.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "enable_external_access": "false",
+        "autoload_known_extensions": "false",
+        "autoinstall_known_extensions": "false",
+        "python_enable_replacements": "false",
+    }
+    if memory_megabytes is not None:
+        config["memory_limit"] = f"{memory_megabytes}MB"
+    connection = duckdb.connect(config=config)
     connection.execute("SET lock_configuration = true")
     return connection
 

@@ -225,7 +225,8 @@ class ExpressionParser(TokenReader):
         name = self.current
         if name.kind == "name" and self.peek().text == "(":
             call = self._name_or_call()
-            assert isinstance(call, tree.Call)
+            if not isinstance(call, tree.Call):
+                self.fail("expected a name after '.', not a literal", name)
             return tree.Member(token.at, target, call.name, call)
         return tree.Member(token.at, target, self.name())
 

@@ -33,16 +33,17 @@ def result_name(node: tree.Node) -> str | None:
 def _call_name(call: tree.Call) -> str | None:
     from .functions import AGGREGATES, FUNCTIONS  # noqa: PLC0415 - the registry's rows bind through modules that name columns
 
-    aggregate = AGGREGATES.get(call.name)
+    aggregate, row = AGGREGATES.get(call.name), FUNCTIONS.get(call.name)
+    if aggregate is not None and row is not None and len(call.arguments) > len(aggregate.params):
+        aggregate = None  # hll_merge() and its kin: over rows with one argument, over arguments with several
     if aggregate is not None and aggregate.prefix is not None:
         return aggregate_name(aggregate.prefix, call.arguments)
-    row = FUNCTIONS.get(call.name)
     if row is None or row.naming == "default":
         return None
     if row.naming == "only":
         return row.label or row.name
     inner = result_name(call.arguments[0]) if call.arguments else None
-    return f"{row.name}_{inner or ''}" if row.naming == "prefix_first" else inner
+    return f"{row.label or row.name}_{inner or ''}" if row.naming == "prefix_first" else inner
 
 
 def aggregate_name(prefix: str, arguments: tuple[tree.Expression, ...]) -> str:

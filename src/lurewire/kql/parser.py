@@ -275,9 +275,9 @@ class Parser(ExpressionParser):
         # A table or column may be called like a source operator (`print | take 5`), and range() is a function too.
         if after.kind == "end" or (after.kind == "punctuation" and after.text not in ("(", "[", "*", "-", "+", "$")):
             return None
+        if after.text == "(" and token.text in ("range", "evaluate"):
+            return None
         if row is None:
-            if after.text == "(" and token.text in ("range", "find", "search", "evaluate"):
-                return None
             raise unsupported(f"the operator '{token.text}'", token.at, token.text)
         return row
 

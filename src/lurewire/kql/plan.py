@@ -618,13 +618,17 @@ def inputs(relation: Relation) -> tuple[Relation, ...]:
     return () if below is None else (below,)
 
 
-def converted_paths(value: Scalar) -> Iterator[Path]:
-    """The paths in a value whose texts it converts to something other than a string."""
+def read_often(value: Scalar) -> Iterator[Path | Call]:
+    """What the SQL of a value may read several times: paths whose texts it converts, and what is random in it."""
     pending = [value]
     while pending:
         node = pending.pop()
+        if type(node) is ColumnRef:
+            continue
         if isinstance(node, Convert) and isinstance(node.value, Path) and node.type not in _AS_IT_IS:
             yield node.value
+        elif type(node) is Call and not node.function.deterministic and node is not value:
+            yield node
         else:
             pending.extend(operands(node))
 
@@ -634,12 +638,15 @@ _AS_IT_IS = (KqlType.STRING, KqlType.DYNAMIC)
 
 def column_ids(value: Scalar, found: set[int]) -> None:
     """Adds the numbers of all columns that a value reads to `found`."""
+    if type(value) is ColumnRef:
+        found.add(value.id)
+        return
     pending = [value]
     seen: set[int] = set()
     while pending:
         node = pending.pop()
-        if isinstance(node, ColumnRef):
+        if type(node) is ColumnRef:
             found.add(node.id)
-        elif id(node) not in seen:
+        elif type(node) is not Constant and id(node) not in seen:
             seen.add(id(node))
             pending.extend(operands(node))

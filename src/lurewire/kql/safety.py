@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from . import udf
+from .dialects import sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,6 +74,7 @@ _NODES: frozenset[type] = frozenset(
         exp.TryCast,
         exp.Union,
         exp.Window,
+        sql.Renamed,
         exp.Tuple,
         exp.Values,
         exp.Where,
@@ -150,8 +152,6 @@ def check(
         kind = type(node)
         if kind not in _NODES:
             raise UnsafeSqlError(f"node {kind.__name__}")
-        if kind in _LEAVES or id(node) in seen:
-            continue
         seen.add(id(node))
         if kind is exp.Anonymous and node.args["this"] not in known:
             functions.add(_scripted(node.args["this"], scripted))
@@ -159,9 +159,9 @@ def check(
             parameters.add(node.args["this"])
         if kind is exp.Table:
             _check_relation(node, allowed)
-        for value in node.args.values():
+        for value in (node.args["expressions"],) if kind is sql.Renamed else node.args.values():
             if type(value) is list:
-                pending.extend(value)
-            elif not isinstance(value, _PLAIN):
+                pending.extend([part for part in value if type(part) not in _LEAVES and id(part) not in seen])
+            elif type(value) not in _LEAVES and not isinstance(value, _PLAIN) and id(value) not in seen:
                 pending.append(value)
     return frozenset(parameters), frozenset(functions)

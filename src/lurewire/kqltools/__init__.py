@@ -6,15 +6,19 @@ from .checking import UNREADABLE, Checker, Finding
 from .containers import CONTAINERS, Query, Unreadable, decode, queries_in, read_text
 from .datafiles import DataFiles, open_files
 from .documents import MalformedDocument, Text, read_documents
+from .functions import call_of
 from .output import FORMATS, write_result
 from .reports import REPORTS, report
 from .rules import Rule, read_rule
+from .sample_schemas import SAMPLE_FORMS, sample_schema
+from .standard import columns_behind, published_columns
 from .terminal import inert, inert_lines
 
 __all__ = [
     "CONTAINERS",
     "FORMATS",
     "REPORTS",
+    "SAMPLE_FORMS",
     "UNREADABLE",
     "Checker",
     "DataFiles",
@@ -27,10 +31,13 @@ __all__ = [
     "UnknownChart",
     "Unreadable",
     "UsageProblem",
+    "call_of",
+    "columns_behind",
     "decode",
     "inert",
     "inert_lines",
     "open_files",
+    "published_columns",
     "queries_in",
     "read_documents",
     "read_functions",
@@ -39,6 +46,7 @@ __all__ = [
     "read_text",
     "read_watchlists",
     "report",
+    "sample_schema",
     "save_chart",
     "terminal_chart",
     "write_result",

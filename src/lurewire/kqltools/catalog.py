@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lurewire.kql import TYPE_NAMES, Column, HiddenColumn, KqlType, SavedFunction, Table
-from lurewire.schemas import HIDDEN, RESOURCE, known_names, known_schema, shows_resource, with_standard_columns
+from lurewire.schemas import (
+    HIDDEN,
+    known_names,
+    known_schema,
+    standard_watchlist,
+    watchlist_columns,
+    with_standard_columns,
+)
 
 from .containers import Unreadable, read_text
 from .documents import MalformedDocument, read_documents
 from .functions import functions_in
+from .standard import columns_behind, published_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +29,6 @@ BUILTIN = "builtin"
 """The name of Azure's published schemas where a schema file could stand."""
 
 _TABLE_TYPE = "microsoft.operationalinsights/workspaces/tables"
-_WATCHLIST = (
-    Column("_DTItemId", KqlType.STRING),
-    Column("LastUpdatedTimeUTC", KqlType.DATETIME),
-    Column("SearchKey", KqlType.STRING),
-)
 Schemas = dict[str, tuple[Column, ...]]
 
 
@@ -66,21 +69,18 @@ class KnownCatalog:
         if columns is not None:
             made = self._table(name, columns)
         else:
-            published = known_schema(name) if self._builtin else None
+            published = published_columns(name) if self._builtin else None
             if published is None:
                 self.missing.add(name)
                 self._made[name] = None
                 return None
-            columns = with_standard_columns(published)
-            if not shows_resource(name):
-                columns = tuple(column for column in columns if column != RESOURCE)
-            made = self._table(name, columns, hidden=True)
+            made = self._table(name, published)
         self._made[name] = made
         return made
 
-    def _table(self, name: str, columns: Sequence[Column], *, hidden: bool = False) -> Table:
+    def _table(self, name: str, columns: Sequence[Column]) -> Table:
         names = {column.name for column in columns}
-        extra = [column for column in (*HIDDEN, RESOURCE) if hidden and column.name not in names]
+        behind = columns_behind(name, columns)
         self._relations += 1
         return Table(
             name,
@@ -88,7 +88,7 @@ class KnownCatalog:
             f"known{self._relations}",
             tuple(f"c{index}" for index in range(len(columns))),
             time_column="TimeGenerated" if "TimeGenerated" in names else None,
-            hidden=tuple(HiddenColumn(column.name, column.type, f"h{index}") for index, column in enumerate(extra)),
+            hidden=tuple(HiddenColumn(column.name, column.type, f"h{index}") for index, column in enumerate(behind)),
             received="r",
         )
 
@@ -109,12 +109,13 @@ class KnownCatalog:
         return self._functions
 
     def watchlist(self, alias: str) -> Table | None:
-        """The columns of a watchlist."""
-        columns = self._watchlists.get(alias)
+        """The columns of a watchlist: as given, or of one that ASIM's parsers look for in every workspace."""
+        given = self._watchlists.get(alias)
+        columns = standard_watchlist(alias) if given is None else watchlist_columns(given)
         if columns is None:
             self.missing.add(alias)
             return None
-        return self._table(f"watchlist {alias}", (*_WATCHLIST, *columns))
+        return self._table(f"watchlist {alias}", columns)
 
     def watchlist_aliases(self) -> Iterable[str]:
         """The aliases of all watchlists."""

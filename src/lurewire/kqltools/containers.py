@@ -12,12 +12,14 @@ from lurewire.kql import TYPE_NAMES, Column, KqlType
 from lurewire.schemas import known_schema
 
 from .documents import MalformedDocument, Text, read_documents
-from .functions import prefix_of
+from .functions import own_functions, scalar_lets
 from .rules import BadRule, Rule, read_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from lurewire.kql import SavedFunction
 
 _FENCE = re.compile(r"^([ \t>]*)(`{3,}|~{3,})[ \t]*\{?\.?([A-Za-z]*)[^\n]*$")
 _FENCED = frozenset({"kql", "kusto", "csl"})
@@ -46,7 +48,8 @@ class Query:
 
     `origin` is the file's text. The query is a `Text` of it, or begins at `at` and has its lines indented by `indents`.
     A transformation has a `stream` with `columns` (None where they are not known) and an `output` table. `problem` says why
-    the query cannot be checked. `prefix` declares what a saved function's body names: its parameters.
+    the query cannot be checked. `functions` are those, under each of their names, whose body the query is; `prefix`
+    declares what it then names: their parameters.
     """
 
     text: str
@@ -62,6 +65,7 @@ class Query:
     rule: Rule | None = None
     problem: str = ""
     prefix: str = ""
+    functions: tuple[SavedFunction, ...] = ()
 
     def place(self, line: int, column: int) -> tuple[int, int]:
         """Line and column in the file of a place in the query; all count from 1, in characters."""
@@ -229,8 +233,12 @@ class _Walk:
         inner = properties if isinstance(properties, Mapping) else node
         names = (inner.get("displayName"), inner.get("name"), inner.get("ParserName"), node.get("name"))
         name = next((str(one) for one in names if isinstance(one, str)), "")
-        prefix = prefix_of(inner)
-        return Query(text, self.path, self.text, name, rule=rule, problem=problem, prefix=prefix)
+        try:
+            functions = tuple(own_functions(inner))
+        except ValueError:
+            functions = ()
+        prefix = scalar_lets(functions[0].parameters) if functions else ""
+        return Query(text, self.path, self.text, name, rule=rule, problem=problem, prefix=prefix, functions=functions)
 
     def _resolved(self, text: Text) -> tuple[Text, str]:
         """A query that is a template expression: what it refers to if that is plain text, or why it is not known."""

@@ -18,14 +18,14 @@ import duckdb
 import pyarrow.parquet as pq
 
 from lurewire.kql import Column, KqlType, Tables, define_table
-from lurewire.schemas import known_schema, with_standard_columns
 
 from .catalog import UsageProblem
+from .standard import columns_behind, empty_watchlist, published_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lurewire.kql import SavedFunction
+    from lurewire.kql import SavedFunction, Table
 
 _MOST_OBJECT_BYTES = 64 * 1024 * 1024
 _UTC = " [UTC]"  # the portal's export names its datetime columns so
@@ -55,13 +55,34 @@ class DataFiles:
     """A DuckDB whose only way out is to the given files, and the catalogue of their tables."""
 
     connection: duckdb.DuckDBPyConnection
-    catalog: Tables
+    catalog: FileTables
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self.connection.close()
+
+
+class FileTables(Tables):
+    """The tables of the files, and without rows the watchlists that ASIM's parsers look for in every workspace."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], functions: Iterable[SavedFunction]
+    ) -> None:
+        super().__init__(tables, functions)
+        self._connection = connection
+        self._watchlists: dict[str, Table | None] = {}
+
+    def watchlist(self, alias: str) -> Table | None:
+        """The empty watchlist."""
+        if alias not in self._watchlists:
+            self._watchlists[alias] = empty_watchlist(self._connection, alias)
+        return self._watchlists[alias]
+
+    def watchlist_aliases(self) -> Iterable[str]:
+        """None: nobody made any."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +125,11 @@ def open_files(
             raise UsageProblem(f"{files[0]}: {str(error).splitlines()[0]}") from error
         declared = (schemas or {}).get(name)
         if declared is None and builtin:
-            published = known_schema(name)
-            declared = None if published is None else with_standard_columns(published)
+            declared = published_columns(name)
         columns = staged.inferred if declared is None else declared
-        found.append(define_table(connection, name, f"s{number}", staged.relation, staged.stored, columns))
-    return DataFiles(connection, Tables(found, functions))
+        behind = () if declared is None else columns_behind(name, columns)
+        found.append(define_table(connection, name, f"s{number}", staged.relation, staged.stored, columns, behind))
+    return DataFiles(connection, FileTables(connection, found, functions))
 
 
 def _tables(given: Sequence[str]) -> dict[str, list[Path]]:

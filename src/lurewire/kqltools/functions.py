@@ -1,4 +1,4 @@
-"""A saved function's body read alone: what stands for its parameters.
+"""A saved function's body read alone, and a function called alone: what stands for its parameters.
 
 What a file's functions are, `lurewire.kql.functions_of` and `of_saved_search` say.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 from lurewire.kql import TYPE_NAMES, KqlType, SavedFunction, functions_of, of_saved_search
 
+_ANY_TABLE = "(*)"
 _PARSER_QUERIES = frozenset({"parserquery", "functionquery"})
 
 
@@ -34,13 +35,11 @@ def own_functions(node: Mapping[str, Any]) -> list[SavedFunction]:
     return [] if function is None else [function]
 
 
-def prefix_of(node: Mapping[str, Any]) -> str:
-    """Let statements for the parameters of the function that these properties are; empty where they are not one."""
-    try:
-        own = own_functions(node)
-    except ValueError:
-        return ""
-    return scalar_lets(own[0].parameters) if own else ""
+def call_of(function: SavedFunction) -> str:
+    """A call of the function that gives an empty value, or an empty table, to each parameter without a default."""
+    parameters = list(_split(function.parameters))
+    needed = max((place for place, (_, _, optional) in enumerate(parameters, 1) if not optional), default=0)
+    return f"{function.name}({', '.join(_empty(kind) for _, kind, _ in parameters[:needed])})"
 
 
 def scalar_lets(parameters: str) -> str:
@@ -48,19 +47,20 @@ def scalar_lets(parameters: str) -> str:
 
     A parameter that is a table with known columns is an empty one; one with any columns is left unresolved.
     """
-    return "".join(_let(name, kind) for name, kind in _split(parameters))
+    return "".join(f"let {name} = {_empty(kind)};" for name, kind, _ in _split(parameters) if kind != _ANY_TABLE)
 
 
-def _let(name: str, kind: str) -> str:
+def _empty(kind: str) -> str:
+    """The empty value of a type as KQL; a table of any columns has the one that every table of a workspace has."""
+    if kind == _ANY_TABLE:
+        return "datatable(TimeGenerated: datetime)[]"
     if kind.startswith("("):
-        return "" if "*" in kind else f"let {name} = datatable{kind}[];"
-    if TYPE_NAMES.get(kind.lower()) is KqlType.STRING:
-        return f"let {name} = '';"
-    return f"let {name} = {kind}(null);"
+        return f"datatable{kind}[]"
+    return "''" if TYPE_NAMES.get(kind.lower()) is KqlType.STRING else f"{kind}(null)"
 
 
-def _split(parameters: str) -> Iterator[tuple[str, str]]:
-    """Name and type of each parameter: what is between commas that stand in no parentheses and no quotes."""
+def _split(parameters: str) -> Iterator[tuple[str, str, bool]]:
+    """Name and type of each parameter, and whether it has a default: what is between commas in no parentheses or quotes."""
     depth, quote, start = 0, "", 0
     parts = []
     for at, character in enumerate(parameters):
@@ -78,5 +78,7 @@ def _split(parameters: str) -> Iterator[tuple[str, str]]:
     for part in (*parts, parameters[start:]):
         name, colon, rest = part.partition(":")
         if colon:
-            kind = rest.strip()
-            yield name.strip(), kind if kind.startswith("(") else kind.partition("=")[0].strip()
+            kind, default, _ = rest.partition("=")
+            kind = kind.strip()
+            any_table = kind.startswith("(") and "*" in kind
+            yield name.strip(), _ANY_TABLE if any_table else kind, bool(default)

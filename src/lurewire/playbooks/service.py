@@ -18,7 +18,7 @@ from lurewire.core.log import get_logger
 from lurewire.core.resources import ResourceId
 from lurewire.expressions import ExpressionError, Syntax, evaluate
 from lurewire.playbooks.actions.variables import replay
-from lurewire.playbooks.connectors import sentinel
+from lurewire.playbooks.connectors import data_collector, sentinel
 from lurewire.playbooks.engine import Engine
 from lurewire.playbooks.errors import (
     InvalidTemplate,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from lurewire.core.principal import Principal
     from lurewire.core.resources import Resources, ResourceType
     from lurewire.core.secretbox import SecretBox
-    from lurewire.playbooks.connectors import Connector, Incidents
+    from lurewire.playbooks.connectors import Connector, DataCollector, Incidents
 
 _log = get_logger("playbooks")
 
@@ -100,7 +100,8 @@ class Playbooks:
     """Workflow definitions, run here.
 
     `identities` makes managed identities, `token_for` gives a token of one for an audience, `read_secret` reads a
-    vault secret in its name (role checked there). `base_url` is where Azure Resource Manager answers.
+    vault secret in its name (role checked there). `base_url` is where Azure Resource Manager answers. `collector` is the
+    HTTP Data Collector API of the connector of that name.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Playbooks:
         token_for: Callable[[Principal, str], str],
         read_secret: Callable[[Principal, str], Awaitable[str]],
         base_url: str,
+        collector: DataCollector | None = None,
         limits: Limits | None = None,
     ) -> None:
         self._db = db
@@ -127,7 +129,8 @@ class Playbooks:
         self._identities = identities
         self._read_secret = read_secret
         self._limits = limits or Limits(LIMITS)
-        connectors: dict[str, Connector] = {row.api: row for row in (sentinel(incidents),)}
+        rows = [sentinel(incidents), *([] if collector is None else [data_collector(collector)])]
+        connectors: dict[str, Connector] = {row.api: row for row in rows}
         self._services = Services(clock, outbound, resources, connectors, token_for, self._limits)
         self._versions = Versions(db, box, self._limits)
         self._workflows = WorkflowResources(clock, self._limits, connectors, base_url)

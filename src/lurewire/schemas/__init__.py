@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from lurewire.kql import Column, KqlType
+from lurewire.kql import Column, HiddenColumn, KqlType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,9 +25,12 @@ __all__ = [
     "RESOURCE",
     "builtin_names",
     "builtin_schema",
+    "hidden_columns",
     "known_names",
     "known_schema",
     "shows_resource",
+    "standard_watchlist",
+    "watchlist_columns",
     "with_standard_columns",
 ]
 
@@ -50,12 +53,26 @@ HIDDEN = (
     Column("_IsBillable", KqlType.STRING),
     Column("_ItemId", KqlType.STRING),
     Column("_SubscriptionId", KqlType.STRING),
+    Column("_TimeReceived", KqlType.DATETIME),
 )
 """What every table of Azure has for a query that names it, and `*` does not show.
 
 Source: https://learn.microsoft.com/azure/azure-monitor/logs/log-standard-columns.
 """
+_UNBILLED = frozenset({"AzureActivity", "Heartbeat", "Operation", "Usage"})
+"""Tables that Azure does not bill (https://learn.microsoft.com/azure/azure-monitor/logs/cost-logs#data-size-calculation)."""
+_UNSIZED = frozenset({"_ResourceId", "Type"})
+"""Columns that do not count in a record's size; the same page names them."""
 _STANDARD = frozenset(column.name for column in (*_LEADING, *_TRAILING, *HIDDEN))
+_WATCHLIST = (
+    Column("_DTItemId", KqlType.STRING),
+    Column("LastUpdatedTimeUTC", KqlType.DATETIME),
+    Column("SearchKey", KqlType.STRING),
+)
+_ASIM_WATCHLISTS = {
+    "ASimDisabledParsers": ("CallerContext", "SourceSpecificParser"),
+    "ASimSourceType": ("SourceType", "Source"),
+}
 CUSTOM_SUFFIX = "_CL"
 
 
@@ -102,3 +119,36 @@ def shows_resource(name: str) -> bool:
 def with_standard_columns(own: Iterable[Column]) -> tuple[Column, ...]:
     """A table's own columns between those that every table of a workspace has."""
     return (*_LEADING, *(column for column in own if column.name not in _STANDARD), *_TRAILING)
+
+
+def hidden_columns(table: str, columns: Iterable[str]) -> tuple[HiddenColumn, ...]:
+    """What Azure makes of a record of `columns` for a query that names it; a record's size is that of its texts.
+
+    Source: https://learn.microsoft.com/azure/azure-monitor/logs/log-standard-columns.
+    """
+    quoted = (name.replace("'", "\\'") for name in columns if name not in _UNSIZED)
+    texts = ", ".join(f"['{name}']" for name in quoted)
+    return (
+        HiddenColumn(
+            "_SubscriptionId",
+            KqlType.STRING,
+            expression="extract(@'(?i)^/subscriptions/([^/]+)', 1, _ResourceId)",
+        ),
+        HiddenColumn("_BilledSize", KqlType.REAL, expression=f"todouble(string_size(strcat({texts})))"),
+        HiddenColumn("_IsBillable", KqlType.STRING, expression="'false'" if table in _UNBILLED else "'true'"),
+    )
+
+
+def watchlist_columns(own: Iterable[Column]) -> tuple[Column, ...]:
+    """A watchlist's own columns behind those that every watchlist has."""
+    names = {column.name for column in _WATCHLIST}
+    return (*_WATCHLIST, *(column for column in own if column.name not in names))
+
+
+def standard_watchlist(alias: str) -> tuple[Column, ...] | None:
+    """The columns of a watchlist that ASIM's parsers look for, whether or not anyone made it; None for any other alias.
+
+    Source: https://learn.microsoft.com/azure/sentinel/normalization-manage-parsers.
+    """
+    own = _ASIM_WATCHLISTS.get(alias)
+    return None if own is None else watchlist_columns(Column(name, KqlType.STRING) for name in own)

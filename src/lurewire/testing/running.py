@@ -12,15 +12,15 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from lurewire.kql import KqlError, KqlType, Tables, load_table, nearest, run_over, ticks_from_text
-from lurewire.kqltools import DataFiles, UsageProblem, open_files
-from lurewire.schemas import known_names, known_schema, with_standard_columns
+from lurewire.kqltools import DataFiles, UsageProblem, columns_behind, open_files, published_columns
+from lurewire.schemas import known_names
 
 from .comparing import row_difference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from lurewire.kql import Column, Result, Table
+    from lurewire.kql import Column, HiddenColumn, Result, Table
 
     from .cases import Case, Rows
 
@@ -166,8 +166,11 @@ class _Opened(Tables):
         return list(self._case.tables)
 
     def watchlist(self, alias: str) -> Table | None:
-        """The rows of a watchlist."""
-        return self._watchlists.get(alias)
+        """The rows of a watchlist; one that ASIM's parsers look for in every workspace is there without any."""
+        if alias not in self._watchlists:
+            # The catalogue of the files has those.
+            return self.data.catalog.watchlist(alias)
+        return self._watchlists[alias]
 
     def watchlist_aliases(self) -> Iterable[str]:
         """The aliases of the test's watchlists."""
@@ -178,8 +181,7 @@ class _Opened(Tables):
             return self._case.query.columns
         declared = self._case.schemas.get(name)
         if declared is None:
-            published = known_schema(name)
-            return None if published is None else with_standard_columns(published)
+            return published_columns(name)
         return declared
 
     def _watchlist(self, alias: str, rows: Rows | Path) -> Table:
@@ -194,17 +196,20 @@ class _Opened(Tables):
     def _load(self, name: str, rows: Rows, schema: tuple[Column, ...] | None) -> Table:
         self._number += 1
         types = _moments(rows) if schema is None else {column.name: column.type for column in schema}
+        behind = () if schema is None or self._case.query.transform else columns_behind(name, schema)
         if schema is not None:
-            rows = [self._row(name, row, types) for row in rows]
-        table = load_table(self.data.connection, name, rows, self._number, types)
+            rows = [self._row(name, row, types, {column.name for column in behind}) for row in rows]
+        table = load_table(self.data.connection, name, rows, self._number, types, behind)
         if schema is not None:
             self._verify(table, rows)
         return table
 
-    def _row(self, name: str, row: Mapping[str, Any], types: Mapping[str, KqlType]) -> dict[str, Any]:
+    def _row(
+        self, name: str, row: Mapping[str, Any], types: Mapping[str, KqlType], behind: Collection[str]
+    ) -> dict[str, Any]:
         """A row with what the service fills in; a column that the table lacks is a mistake."""
         for column in row:
-            if column not in types:
+            if column not in types and column not in behind:
                 hint = nearest(column, types)
                 raise _BadRows(f"table '{name}' has no column '{column}'{f' ({hint})' if hint else ''}")
         filled = dict(row)
@@ -216,13 +221,14 @@ class _Opened(Tables):
 
     def _verify(self, table: Table, rows: Rows) -> None:
         """Refuses a value that its column's type has no place for, which would be null."""
-        checked = [(c, p) for c, p in zip(table.columns, table.physical, strict=True) if c.type not in _MAY_BE_EMPTY]
+        columns: list[tuple[Column | HiddenColumn, str]] = [*zip(table.columns, table.physical, strict=True)]
+        columns += [(column, column.sql) for column in table.hidden if column.sql]
+        checked = [(column, physical) for column, physical in columns if column.type not in _MAY_BE_EMPTY]
         given = [sum(row.get(c.name) not in (None, "") for row in rows) for c, _ in checked]
         if not any(given):
             return
         counts = ", ".join(f"count({physical})" for _, physical in checked)
-        stored = self.data.connection.execute(f"SELECT {counts} FROM {table.relation}").fetchone()  # noqa: S608 - generated names
-        assert stored is not None
+        (stored,) = self.data.connection.execute(f"SELECT {counts} FROM {table.relation}").fetchall()  # noqa: S608 - generated names
         for (column, _), wanted, found in zip(checked, given, stored, strict=True):
             if found != wanted:
                 raise _BadRows(f"table '{table.name}', column '{column.name}': a value is no {column.type}")

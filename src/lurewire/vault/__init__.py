@@ -1,5 +1,6 @@
 """Vault: Key Vault's secrets."""
 
+from lurewire.vault.control import control_routes
 from lurewire.vault.errors import BadParameter, SecretDisabled, SecretNotFound, VaultError, VaultNotFound
 from lurewire.vault.limits import LIMITS
 from lurewire.vault.models import NewVersion, SecretVersion
@@ -16,5 +17,6 @@ __all__ = [
     "Vault",
     "VaultError",
     "VaultNotFound",
+    "control_routes",
     "vault_routes",
 ]

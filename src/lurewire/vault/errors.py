@@ -36,6 +36,13 @@ class VaultNotFound(VaultError):
     code = "VaultNotFound"
 
 
+class DeletedVaultNotFound(VaultError):
+    """There is no deleted vault of the name."""
+
+    status = 404
+    code = "DeletedVaultNotFound"
+
+
 class SecretDisabled(VaultError):
     """The version is switched off."""
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from starlette.responses import JSONResponse, Response
 
 from lurewire.core.errors import Forbidden, Unauthenticated, UnauthenticatedKind, WireError
 from lurewire.core.http import Audience, Needs, RoomRoutes, Route
+from lurewire.vault.bodies import read_object
 from lurewire.vault.checks import new_version
-from lurewire.vault.errors import BadParameter, RequestTooLarge
+from lurewire.vault.errors import BadParameter
 from lurewire.vault.service import GET_SECRET, SET_SECRET
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class _Secrets:
 
     async def put(self, request: Request) -> Response:
         _check_version(request)
-        new = new_version(await self._body(request), self._vault.limits)
+        body = await read_object(request, self._vault.limits["vault.request_bytes"])
+        new = new_version(body, self._vault.limits)
         made = await self._vault.put(self._vault.vault_of(_netloc(request)), request.path_params["name"], new)
         return JSONResponse(made.bundle(f"https://{_netloc(request)}"))
 
@@ -86,20 +87,6 @@ class _Secrets:
             inner = getattr(error, "inner", None)
             return _error(error.status, error.code, error.message, inner=inner, headers=error.headers)
         return None
-
-    async def _body(self, request: Request) -> dict[str, Any]:
-        body, limit = bytearray(), self._vault.limits["vault.request_bytes"]
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise RequestTooLarge(f"The request is longer than the limit of {limit} bytes.")
-        try:
-            value = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise BadParameter("The request body is not JSON.") from None
-        if not isinstance(value, dict):
-            raise BadParameter("The request body must be a JSON object.")
-        return value
 
 
 def _netloc(request: Request) -> str:

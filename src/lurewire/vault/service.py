@@ -12,7 +12,7 @@ from lurewire.vault.errors import BadParameter, TemplateAccessDenied, VaultNotFo
 from lurewire.vault.hosts import Hosts
 from lurewire.vault.limits import LIMITS
 from lurewire.vault.store import SecretStore
-from lurewire.vault.types import Vaults
+from lurewire.vault.types import Vaults, is_vault_name, wrong_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +59,14 @@ class Vault:
     def resource_types(self) -> tuple[ResourceType, ...]:
         """What `arm` stores for this room."""
         return self._vaults.resource_types
+
+    def name_problem(self, name: str) -> tuple[str, str] | None:
+        """Why a new vault cannot have a name, as reason and message; None where it can."""
+        if not is_vault_name(name):
+            return "AccountNameInvalid", wrong_name(name[:50])
+        if self._vaults.named(name) is not None:
+            return "AlreadyExists", f"The vault name '{name}' is already in use."
+        return None
 
     def vault_of(self, netloc: str) -> ResourceId:
         """The vault that a host name means; raises `VaultNotFound`."""

@@ -23,6 +23,16 @@ SECRETS = f"{VAULTS}/secrets"
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{1,22}[a-zA-Z0-9]")
 
 
+def is_vault_name(name: str) -> bool:
+    """Whether a vault can have the name."""
+    return _NAME.fullmatch(name) is not None and "--" not in name
+
+
+def wrong_name(name: str) -> str:
+    """Why a vault cannot have the name."""
+    return f"The vault name '{name}' is invalid: it has 3 to 24 letters, digits and single hyphens."
+
+
 class Vaults:
     """Validates vaults and template secrets, and knows by name which vaults there are."""
 
@@ -59,9 +69,8 @@ class Vaults:
 
     async def _prepare_vault(self, change: Change) -> dict[str, Any]:
         name = change.id.name
-        if _NAME.fullmatch(name) is None or "--" in name:
-            message = f"The vault name '{name}' is invalid: it has 3 to 24 letters, digits and single hyphens."
-            raise InvalidVault(message)
+        if not is_vault_name(name):
+            raise InvalidVault(wrong_name(name))
         taken = self.named(name)
         if taken is not None and taken != change.id:
             raise VaultAlreadyExists(f"The vault name '{name}' is already in use by '{taken}'.")

@@ -2,27 +2,35 @@
 
 from lurewire.schemas import builtin_schema, known_schema
 from lurewire.workspace.catalog import SchemaConflict, StoredColumn, StoredTable, Tables
-from lurewire.workspace.decoding import BadBody
+from lurewire.workspace.control import control_routes
+from lurewire.workspace.decoding import BadBody, RowDecoder
+from lurewire.workspace.engine import NotOpen
 from lurewire.workspace.external import Places
 from lurewire.workspace.intake import Overloaded, Receipt
 from lurewire.workspace.journal import JournalError
+from lurewire.workspace.keys import SharedKeys, shared_key_routes
 from lurewire.workspace.limits import LIMITS
 from lurewire.workspace.loader import Loaded
+from lurewire.workspace.losses import Losses
+from lurewire.workspace.parquet import columns_of
 from lurewire.workspace.pool import QueryClass, QueryTimeout, TooManyQueries
 from lurewire.workspace.query import QueryLimits, QueryResult
 from lurewire.workspace.repeats import Key, Span, make_key
-from lurewire.workspace.resources import resource_types
+from lurewire.workspace.resources import TABLE, resource_types
 from lurewire.workspace.routes import query_routes
 from lurewire.workspace.service import UnknownTable, Workspace, Workspaces
 from lurewire.workspace.streams import FlowDefinition, Stream, StreamDefinition, misfits
 
 __all__ = [
     "LIMITS",
+    "TABLE",
     "BadBody",
     "FlowDefinition",
     "JournalError",
     "Key",
     "Loaded",
+    "Losses",
+    "NotOpen",
     "Overloaded",
     "Places",
     "QueryClass",
@@ -30,7 +38,9 @@ __all__ = [
     "QueryResult",
     "QueryTimeout",
     "Receipt",
+    "RowDecoder",
     "SchemaConflict",
+    "SharedKeys",
     "Span",
     "StoredColumn",
     "StoredTable",
@@ -42,9 +52,12 @@ __all__ = [
     "Workspace",
     "Workspaces",
     "builtin_schema",
+    "columns_of",
+    "control_routes",
     "known_schema",
     "make_key",
     "misfits",
     "query_routes",
     "resource_types",
+    "shared_key_routes",
 ]

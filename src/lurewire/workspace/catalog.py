@@ -16,7 +16,14 @@ import duckdb
 import msgspec
 
 from lurewire.kql import Column, HiddenColumn, KqlType, SavedFunction, Table
-from lurewire.schemas import RESOURCE, builtin_names, builtin_schema, shows_resource
+from lurewire.schemas import (
+    RESOURCE,
+    builtin_names,
+    builtin_schema,
+    hidden_columns,
+    shows_resource,
+    standard_watchlist,
+)
 from lurewire.workspace.external import Places
 from lurewire.workspace.storage import HIDDEN_SQL, STORAGE
 
@@ -33,16 +40,6 @@ TRAILING = ("Type", "_ResourceId")
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _COLUMN_NAME = re.compile(r'[^"\\]{1,128}')
-
-
-_UNBILLED = frozenset({"AzureActivity", "Heartbeat", "Operation", "Usage"})
-"""Tables that Azure does not bill (https://learn.microsoft.com/azure/azure-monitor/logs/cost-logs#data-size-calculation)."""
-_UNSIZED = frozenset({"_ResourceId", "Type"})
-"""Columns that do not count in a record's size; the same page names them."""
-_ASIM_WATCHLISTS = {
-    "ASimDisabledParsers": ("CallerContext", "SourceSpecificParser"),
-    "ASimSourceType": ("SourceType", "Source"),
-}
 
 
 class SchemaConflict(Exception):
@@ -80,31 +77,22 @@ class StoredTable(msgspec.Struct, frozen=True):
             physical=tuple(c.sql for c in shown),
             identity=("_commit", "_ordinal"),
             time_column=TIME,
-            hidden=hidden_columns(self),
+            hidden=hidden_of(self),
             received="_received",
         )
 
 
-def hidden_columns(table: StoredTable) -> tuple[HiddenColumn, ...]:
+def hidden_of(table: StoredTable) -> tuple[HiddenColumn, ...]:
     """What a query finds of every record by name alone.
 
-    Source: https://learn.microsoft.com/azure/azure-monitor/logs/log-standard-columns. A record's id is made of its place in
-    the journal; its size is that of its columns as texts. `_ResourceId` is among the table's columns where that shows it.
+    A record's id is made of its place in the journal. `_ResourceId` is among the table's columns where that shows it.
     """
     resource = table.column(RESOURCE.name)
-    quoted = (column.name.replace("'", "\\'") for column in table.columns if column.name not in _UNSIZED)
-    texts = ", ".join(f"['{name}']" for name in quoted)
     return (
         *(() if resource is None else (HiddenColumn(RESOURCE.name, RESOURCE.type, sql=resource.sql),)),
         HiddenColumn("_TimeReceived", KqlType.DATETIME, sql="_received"),
         HiddenColumn("_ItemId", KqlType.STRING, expression="strcat(_commit, '-', _ordinal)"),
-        HiddenColumn(
-            "_SubscriptionId",
-            KqlType.STRING,
-            expression="extract(@'(?i)^/subscriptions/([^/]+)', 1, _ResourceId)",
-        ),
-        HiddenColumn("_BilledSize", KqlType.REAL, expression=f"todouble(string_size(strcat({texts})))"),
-        HiddenColumn("_IsBillable", KqlType.STRING, expression="'false'" if table.name in _UNBILLED else "'true'"),
+        *hidden_columns(table.name, [column.name for column in table.columns]),
     )
 
 
@@ -191,26 +179,24 @@ class Tables:
     def watchlist(self, alias: str) -> Table | None:
         """The watchlist of that alias: its columns beside `_DTItemId`, `LastUpdatedTimeUTC` and `SearchKey`.
 
-        Those that ASIM's parsers look for, whether or not anyone made them, are empty where nobody did
-        (https://learn.microsoft.com/azure/sentinel/normalization-manage-parsers).
+        Those that ASIM's parsers look for, whether or not anyone made them, are empty where nobody did.
         """
         name = self._watchlists.get(alias)
         if name is not None:
             return self.table(name)
-        own = _ASIM_WATCHLISTS.get(alias)
-        if own is None:
+        columns = standard_watchlist(alias)
+        if columns is None:
             return None
-        columns = (
-            Column("_DTItemId", KqlType.STRING),
-            Column("LastUpdatedTimeUTC", KqlType.DATETIME),
-            *(Column(name, KqlType.STRING) for name in ("SearchKey", *own)),
-        )
         physical = tuple("moment" if column.type is KqlType.DATETIME else "value" for column in columns)
         return Table(alias, columns, "lw.no_watchlist", physical, time_column=None)
 
     def watchlist_aliases(self) -> Iterable[str]:
         """The aliases of the watchlists that somebody made."""
         return sorted(self._watchlists)
+
+    def is_watchlist(self, name: str) -> bool:
+        """Whether a stored table is a watchlist's."""
+        return name in self._watchlists.values()
 
     def share_watchlist(self, alias: str, table: str | None) -> None:
         """Make a stored table the watchlist of an alias, or with None take the alias away."""
@@ -235,6 +221,10 @@ class Tables:
             return found
         schema = builtin_schema(name)
         return None if schema is None else self.create(name, schema)
+
+    def existing(self, name: str) -> StoredTable | None:
+        """The table of that exact name, if it exists already."""
+        return self._tables.get(name)
 
     def create(self, name: str, columns: Sequence[Column]) -> StoredTable:
         """Create a table, unless it exists. Raises `SchemaConflict`."""
@@ -272,7 +262,7 @@ class Tables:
                 statements.append(f"alter table {table.relation} add column {_definition(existing)}")
             kept[column.name] = existing
         standard = {c.name: c for c in table.columns if c.name in (*LEADING, *TRAILING)}
-        stored = StoredTable(name, table.relation, _in_order(kept | standard), width)
+        stored = StoredTable(name, table.relation, in_order(kept | standard), width)
         return Plan(tuple(statements), stored)
 
     def change(self, cursor: Any, name: str, columns: Sequence[Column]) -> StoredTable:
@@ -294,6 +284,10 @@ class Tables:
             del self._tables[name], self._kql[name]
             self.version += 1
 
+    def clear(self, cursor: Any, name: str) -> None:
+        """Delete the rows of a table, on the loader's thread."""
+        cursor.execute(f"delete from {self._tables[name].relation}")  # noqa: S608 - the name is ours: t and a number
+
     def _run(self, cursor: Any, plan: Plan) -> None:
         """Run a plan in one transaction, then show the table as it made it."""
         document = msgspec.json.encode(plan.table).decode()
@@ -314,7 +308,7 @@ class Tables:
         own = [Column(TIME, KqlType.DATETIME), *_own(columns), Column("_ResourceId", KqlType.STRING)]
         for i, column in enumerate(own):
             stored[column.name] = StoredColumn(column.name, column.type, f"c{i}")
-        table = StoredTable(name, relation, _in_order(stored), len(own))
+        table = StoredTable(name, relation, in_order(stored), len(own))
         parts = [_definition(c) for c in table.columns if not c.constant]
         parts += [_constant(c, constants[c.name]) for c in table.columns if c.constant]
         return Plan((f"create table {relation}({', '.join(parts)}, {HIDDEN_SQL})",), table)
@@ -352,7 +346,8 @@ def _own(columns: Sequence[Column]) -> list[Column]:
     return [c for c in columns if c.name not in (*LEADING, *TRAILING)]
 
 
-def _in_order(columns: dict[str, StoredColumn]) -> tuple[StoredColumn, ...]:
+def in_order(columns: dict[str, StoredColumn]) -> tuple[StoredColumn, ...]:
+    """The columns of a table by name, as a query shows them: standard ones first and last."""
     own = [c for n, c in columns.items() if n not in (*LEADING, *TRAILING)]
     return (*(columns[n] for n in LEADING), *own, *(columns[n] for n in TRAILING))
 

@@ -7,6 +7,7 @@ Source: https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overvie
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import duckdb
 from lurewire.kql import register_functions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lurewire.kql import Geo
@@ -39,6 +41,10 @@ create table if not exists lw.set_aside(
 """
 
 
+class NotOpen(RuntimeError):
+    """The file is not open: it was closed, or could not be opened again after a failure."""
+
+
 class Engine:
     """One DuckDB database; every thread uses cursors of its own."""
 
@@ -50,6 +56,8 @@ class Engine:
         self._checkpoint_mb = checkpoint_mb
         self._connection: Any = None
         self._lock = threading.Lock()
+        self.on_broken: Callable[[], None] = lambda: None
+        """Called on the thread that found out that the engine answers nothing any more; it has `reopen` called."""
 
     def open(self) -> None:
         """Open or create the file; replays DuckDB's own log. Raises `duckdb.Error` where another process has it."""
@@ -68,25 +76,44 @@ class Engine:
                 "lock_configuration": "true",
             },
         )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            self._connection = connection
+
+    def _prepare(self, connection: Any) -> None:
         self._file.chmod(0o600)
         connection.execute(_SYSTEM)
         register_functions(connection, geo=self._geo)
         if not connection.execute("select 1 from lw.mark").fetchall():
             connection.execute("insert into lw.mark values (0)")
-        with self._lock:
-            self._connection = connection
 
     def cursor(self) -> Any:
-        """A connection of its own to the same database; close it."""
+        """A connection of its own to the same database; close it. Raises `NotOpen`."""
         with self._lock:
             if self._connection is None:
-                raise RuntimeError(f"{self._file} is not open")
+                raise NotOpen(f"{self._file} is not open")
             return self._connection.cursor()
 
     def reopen(self) -> None:
         """Open again after a fatal error, which DuckDB answers to everything from then on."""
         self.close()
         self.open()
+
+    def examine(self, error: BaseException) -> None:
+        """Say so where an error, or what it was made of, is one that DuckDB answers to everything from then on.
+
+        A checkpoint that meets a full disk is enough for that.
+        """
+        if isinstance(error, duckdb.FatalException) or isinstance(error.__cause__, duckdb.FatalException):
+            self.on_broken()
+
+    def free_bytes(self) -> int:
+        """Free space where the file is."""
+        return shutil.disk_usage(self._file.parent).free
 
     def close(self) -> None:
         """Close the file; cursors fail from then on."""

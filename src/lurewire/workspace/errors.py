@@ -16,6 +16,7 @@ from lurewire.kql import KqlError
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from lurewire.core.resources import ResourceId
     from lurewire.kql import Diagnostic
 
 _INVALID = "The request had some invalid properties"
@@ -89,8 +90,18 @@ class WorkspaceNotFound(QueryApiError):
         super().__init__(f"The workspace could not be found: '{name[:80]}'")
 
 
+class PathNotFound(QueryApiError):
+    """The query API has nothing at this path."""
+
+    status = 404
+    code = "PathNotFoundError"
+
+    def __init__(self) -> None:
+        super().__init__("The requested path does not exist")
+
+
 class Throttled(QueryApiError):
-    """Too many queries wait."""
+    """The user sends too many queries, or too many wait."""
 
     status = 429
     code = "ThrottledError"
@@ -110,6 +121,20 @@ class InvalidParameter(WireError):
     code = "InvalidParameter"
 
 
+class ResourceNotFound(WireError):
+    """There is no such table."""
+
+    status = 404
+    code = "ResourceNotFound"
+
+    def __init__(self, target: ResourceId) -> None:
+        resource = "/".join((target.namespace, *(f"{t}/{n}" for t, n in zip(target.types, target.names, strict=True))))
+        super().__init__(
+            f"The Resource '{resource}' under resource group '{target.resource_group}' was not found. For more details "
+            "please go to https://aka.ms/ARMResourceNotFoundFix"
+        )
+
+
 class ReservedTable(WireError):
     """The name is Azure's own, and the request would change what Azure declares."""
 
@@ -125,26 +150,38 @@ def _innermost(error: Diagnostic) -> dict[str, Any]:
     return inner
 
 
-def render(_request: Request, error: Exception) -> Response | None:
-    """The query API's answer to an error."""
+def answer_to(error: Exception) -> QueryApiError | None:
+    """The error that the query API answers with, None where it is nothing that the contract names."""
     if isinstance(error, KqlError):
-        error = QueryInvalid(error)
+        return QueryInvalid(error)
     if isinstance(error, Unauthenticated):
-        error = TokenInvalid(
+        made = TokenInvalid(
             "The provided authentication is not valid for this resource",
             {"code": "SignatureVerificationFailed", "message": error.message},
         )
-        error.headers["WWW-Authenticate"] = "Bearer"
+        made.headers["WWW-Authenticate"] = "Bearer"
+        return made
     if isinstance(error, Forbidden):
-        error = InsufficientAccess(
+        return InsufficientAccess(
             "The provided credentials have insufficient access to perform the requested operation"
         )
-    if not isinstance(error, QueryApiError):
-        return None
+    return error if isinstance(error, QueryApiError) else None
+
+
+def error_body(error: QueryApiError) -> dict[str, Any]:
+    """The answer's body."""
     body: dict[str, Any] = {"message": error.message, "code": error.code, "correlationId": str(uuid.uuid4())}
     if error.inner is not None:
         body["innererror"] = error.inner
     details = getattr(error, "details", None)
     if details:
         body["details"] = details
-    return JSONResponse({"error": body}, status_code=error.status, headers=error.headers)
+    return {"error": body}
+
+
+def render(_request: Request, error: Exception) -> Response | None:
+    """The query API's answer to an error."""
+    told = answer_to(error)
+    if told is None:
+        return None
+    return JSONResponse(error_body(told), status_code=told.status, headers=told.headers)

@@ -17,6 +17,7 @@ from isal import igzip
 
 from lurewire.core.log import get_logger
 from lurewire.kql import ticks_from_datetime
+from lurewire.workspace.engine import NotOpen
 from lurewire.workspace.journal import Entry, Journal, JournalError
 from lurewire.workspace.loader import Load, Loaded, Loader
 from lurewire.workspace.repeats import Key, Repeats, Span
@@ -90,9 +91,12 @@ class Intake:
         self._closing = False
         self._replayed = 0
         self._loaded = 0
+        #: The newest commit that its sender was told of, or that was there at the start.
+        self.acknowledged = 0
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
         self._subscribers: list[Callable[[Loaded], None]] = []
+        self._failure_subscribers: list[Callable[[str, str], None]] = []
 
     @property
     def loaded(self) -> int:
@@ -108,6 +112,7 @@ class Intake:
         for frame in waiting:
             self._remember_key(frame)
         self._replayed = max((frame.commit for frame in waiting), default=self._loaded)
+        self.acknowledged = self._replayed
         if waiting:
             _log.info("journal frames of the last run are loaded", frames=len(waiting))
         self._loader.start(self._revive(frame) for frame in self._journal.replay(self._loaded, self._replayed))
@@ -133,7 +138,7 @@ class Intake:
     async def submit(self, stream: Stream, body: bytes, rows: pa.Table, *, gzip: bool, key: Key | None) -> Receipt:
         """Store rows durably; they are loaded soon after. `rows` is what the stream's decoder made of `body`.
 
-        Raises `Overloaded`, `JournalError`, and `ValueError` for more than `MAX_ROWS` rows.
+        Raises `Overloaded`, `JournalError`, `NotOpen`, and `ValueError` for more than `MAX_ROWS` rows.
         """
         if rows.num_rows > MAX_ROWS:
             raise ValueError(f"{rows.num_rows} rows are too many for one commit")
@@ -143,11 +148,10 @@ class Intake:
                 return Receipt(commit, repeated=True)
             if key in self._in_flight:
                 return Receipt(await asyncio.shield(self._in_flight[key]), repeated=True)
-        size = rows.nbytes + len(body) + _OVERHEAD
-        if self._waiting + size > self._most_waiting:
-            raise Overloaded(f"{self._waiting} bytes wait to be loaded")
-        if self._loop is None or self._closing:
-            raise RuntimeError("the workspace is not open")
+        size = _held(rows, body)
+        self.check_room(size)
+        if self._loop is None:
+            raise NotOpen("the workspace is not open")
         done: asyncio.Future[int] = self._loop.create_future()
         done.add_done_callback(_seen)
         header = msgspec.msgpack.encode(RowsHeader(stream.id, gzip, None if key is None else (*key[:2], int(key.span))))
@@ -157,6 +161,13 @@ class Intake:
         self._waiting += size
         self._journal.append(Entry(ROWS, load.received, header, body, _Ticket(load, done)))
         return Receipt(await asyncio.shield(done), repeated=False)
+
+    def check_room(self, size: int) -> None:
+        """Raises `Overloaded` where memory has no room for `size` bytes more of what waits to be loaded, and `NotOpen`."""
+        if self._closing:
+            raise NotOpen("the workspace is closed")
+        if self._waiting + size > self._most_waiting:
+            raise Overloaded(f"{self._waiting} bytes wait to be loaded")
 
     async def until_loaded(self, commit: int) -> None:
         """Return once the rows of `commit` are visible to queries."""
@@ -170,6 +181,10 @@ class Intake:
         """Have `callback` called on the event loop after each load of a table; returns what ends it."""
         self._subscribers.append(callback)
         return lambda: self._subscribers.remove(callback)
+
+    def subscribe_failures(self, callback: Callable[[str, str], None]) -> None:
+        """Have `callback(stream id, error)` called on the event loop for each frame that is set aside."""
+        self._failure_subscribers.append(callback)
 
     # on the journal's thread
 
@@ -192,6 +207,9 @@ class Intake:
         self._journal.release(through)
         live = sum(load.size for load in loads if load.commit > self._replayed)
         self._on_loop(self._publish, events, through, live)
+        failed = [(load.stream.id, load.error) for load in loads if load.error and load.stream is not None]
+        if failed:
+            self._on_loop(self._publish_failures, failed)
 
     def _revive(self, frame: Frame) -> Load:
         """A frame from disk as the loader takes it; what cannot be read is set aside there."""
@@ -201,6 +219,7 @@ class Intake:
             load.key = None if header.key is None else Key(*header.key[:2], Span(header.key[2]))
             load.stream = self._streams.get(header.stream) or self._read_stream(header.stream)
             load.rows = load.stream.decoder.decode(igzip.decompress(frame.body) if header.gzip else frame.body)
+            load.size = _held(load.rows, frame.body)
         except Exception as error:  # noqa: BLE001 - one frame never blocks the others
             load.error = f"{type(error).__name__}: {error}"
         return load
@@ -226,6 +245,7 @@ class Intake:
     def _acknowledge(self, tickets: list[_Ticket]) -> None:
         for ticket in tickets:
             load = ticket.load
+            self.acknowledged = max(self.acknowledged, load.commit)
             if load.key is not None:
                 self._repeats[load.key.span].add(load.key.high, load.key.low, load.commit, load.received)
                 self._in_flight.pop(load.key, None)
@@ -253,6 +273,11 @@ class Intake:
                     subscriber(event)
                 except Exception as error:  # noqa: BLE001 - one subscriber's fault is not the others'
                     _log.error("a subscriber failed", table=event.table, exc_info=error)
+
+    def _publish_failures(self, failed: list[tuple[str, str]]) -> None:
+        for stream, error in failed:
+            for subscriber in self._failure_subscribers:
+                subscriber(stream, error)
 
     def _finish(self) -> None:
         self._journal.flush()
@@ -284,6 +309,11 @@ class Intake:
                     repeats.add_all(zip(*(column.to_pylist() for column in batch.columns), strict=True))
         finally:
             cursor.close()
+
+
+def _held(rows: pa.Table, body: bytes) -> int:
+    """Bytes of memory that a frame takes until it is loaded."""
+    return int(rows.nbytes) + len(body) + _OVERHEAD
 
 
 def _header(frame: Frame) -> RowsHeader:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _log = get_logger("workspace.journal")
 
 _SUFFIX = ".journal"
+_DAMAGED = ".damaged"
 _MAX_BUFFERS = 1023  # of one writev; Linux takes 1,024
 _MAX_GROUP_BYTES = 32 << 20
 
@@ -79,6 +80,7 @@ class Journal:
         self._size = 0
         self._next = 1
         self._broken: JournalError | None = None
+        self._failing = False
 
     def open(self, loaded: int) -> list[Frame]:
         """Cut the torn tail, delete what is loaded, start the writer.
@@ -151,18 +153,32 @@ class Journal:
             if len(data) <= SEGMENT_HEAD.size:  # the crash came while the file was made
                 path.unlink()
             else:
-                path.rename(path.with_suffix(".damaged"))
+                path.rename(path.with_suffix(_DAMAGED))
                 _log.error("journal segment has no head: its frames are lost", file=path.name, bytes=len(data))
             return []
         frames = list(reader.frames())
-        for start, stop in reader.damaged:
-            _log.error("journal segment is damaged: frames are lost", file=path.name, start=start, stop=stop)
+        if reader.damaged:
+            self._report(path, reader, frames)
         if reader.end < len(data):
             _log.info("journal tail cut: a write was never finished", file=path.name, bytes=len(data) - reader.end)
             with path.open("r+b") as file:
                 file.truncate(reader.end)
                 os.fsync(file.fileno())
         return frames
+
+    def _report(self, path: Path, reader: SegmentReader, frames: Sequence[Frame]) -> None:
+        """Name what cannot be read, and keep the file: what is whole in it is loaded, and its segment then deleted."""
+        kept = path.with_suffix(_DAMAGED)
+        kept.unlink(missing_ok=True)
+        try:
+            os.link(path, kept)
+        except OSError as error:
+            _log.warning("the damaged segment cannot be kept", file=path.name, error=str(error))
+        for start, stop in reader.damaged:
+            _log.error("journal segment is damaged: frames are lost", file=kept.name, start=start, stop=stop)
+        present = {frame.commit for frame in frames}
+        missing = [n for n in range(reader.first_commit, max(present) + 1) if n not in present]
+        _log.error("commits of a damaged journal segment are missing", file=kept.name, commits=missing)
 
     def _write_all(self) -> None:
         while True:
@@ -202,11 +218,16 @@ class Journal:
             written = _write_buffers(self._file, buffers)
             os.fdatasync(self._file)
         except OSError as error:
-            _log.error("journal write failed", error=str(error))
+            if not self._failing:  # once, however many are refused until there is room again
+                _log.error("journal write failed: nothing is taken until one succeeds", error=str(error))
+            self._failing = True
             self._undo()
             raise JournalError(f"the journal cannot be written: {error}") from error
         self._size += written
         self._next += len(group)
+        if self._failing:
+            self._failing = False
+            _log.info("journal writes succeed again")
 
     def _roll(self) -> None:
         if self._file >= 0:

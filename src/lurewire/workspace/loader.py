@@ -1,8 +1,8 @@
 """The loader: one thread that moves what the journal has into the engine, exactly once.
 
 The number of the last loaded commit is written in the same DuckDB transaction as its rows. An idle loader loads at once;
-a busy one waits a little, so that its transactions are large: tiny ones cost twice the CPU per byte
-(measured: 12 ms/MB at 1 MB a transaction, 7.5 at 64 MB). Changes of schema run between two loads, on the same thread.
+a busy one waits a little, so that its transactions are large: tiny ones cost twice the CPU per byte (measured: 12 ms/MB
+at 1 MB a transaction, 7.5 at 64 MB). Changes of schema run between two loads, on the same thread.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ import pyarrow as pa
 
 from lurewire.core.log import get_logger
 from lurewire.kql import ticks_from_datetime
-from lurewire.workspace.engine import BATCH
+from lurewire.workspace.checkpoints import Checkpoints
+from lurewire.workspace.engine import BATCH, NotOpen
+from lurewire.workspace.faults import is_internal, is_of_data
 from lurewire.workspace.repeats import Key, Span
 from lurewire.workspace.storage import HIDDEN
 
@@ -36,19 +38,17 @@ T = TypeVar("T")
 
 _log = get_logger("workspace.loader")
 
-_BULK_BYTES = 64 << 20  # at most in one transaction
-_ENOUGH_BYTES = 32 << 20  # waiting for more than this does not pay
+_BULK_BYTES = 128 << 20  # at most in one transaction
+_ENOUGH_BYTES = 64 << 20  # waiting for more than this does not pay: a row group and more, which needs no log
+_BUSY_BYTES = 16 << 20  # after a load of more, large transactions matter more than quick ones
 _PAUSE_PER_BYTE = 1 / (10 << 20)  # 100 ms for 1 MB loaded ...
 _LONGEST_PAUSE = 0.25  # ... and never more
+_BUSY_PAUSE = 0.5
 _BREATH = 0.02  # at most, after a small load: as long as it took
 _RETRY_SECONDS = 1.0
-_CHECKPOINT_IDLE_SECONDS = 5.0
-_CHECKPOINT_BYTES = 8 << 20
+_IDLE_SECONDS = 5.0
+_IDLE_CHECKPOINT_BYTES = 8 << 20
 _FORGET_EVERY = 3600 * 10_000_000
-_INTERNAL_FAILURES = 3  # an engine that fails so often on one load fails because of it
-
-_MACHINE_ERRORS = (OSError, MemoryError, duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
-"""Disk, memory, engine: worth another try. Whatever else a load raises is raised by its rows."""
 
 
 class _Closed(Exception):
@@ -100,6 +100,9 @@ class Loader:
         self._waiting: deque[Load] = deque()
         self._waiting_bytes = 0
         self._jobs: deque[tuple[Callable[[Any], Any], Future[Any]]] = deque()
+        self._checkpoints = Checkpoints(engine)
+        self._broken = False
+        engine.on_broken = self._on_broken
         self._wake = threading.Condition()
         self._stop = False
         self._thread: threading.Thread | None = None
@@ -108,6 +111,7 @@ class Loader:
 
     def start(self, replay: Iterator[Load]) -> None:
         """Start the thread; it loads `replay` before anything that is put."""
+        self._checkpoints.start()
         self._thread = threading.Thread(target=self._run, args=(replay,), name="loader", daemon=True)
         self._thread.start()
 
@@ -136,6 +140,7 @@ class Loader:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        self._checkpoints.stop()
 
     def _run(self, replay: Iterator[Load]) -> None:
         try:
@@ -145,6 +150,8 @@ class Loader:
             pause = 0.0
             while not (self._stop and not self._waiting and not self._jobs):
                 loads = self._take(pause)
+                if self._broken:
+                    self._mend()
                 self._run_jobs()
                 if self._idle:
                     self._tidy()
@@ -152,12 +159,15 @@ class Loader:
                     started = self._clock.monotonic()
                     self._load_durably(loads)
                     size = sum(load.size for load in loads)
-                    took = self._clock.monotonic() - started
-                    pause = min(_LONGEST_PAUSE, max(size * _PAUSE_PER_BYTE, min(took, _BREATH)))
+                    pause = _pause(size, self._clock.monotonic() - started)
+                    if size <= _BUSY_BYTES:  # a busy loader leaves no moment for it
+                        self._checkpoints.consider()
         except _Closed:
             _log.warning("the workspace closes before everything is loaded; the journal keeps it")
         except Exception as error:  # noqa: BLE001 - the journal goes on taking until memory says stop; somebody must read this
             _log.error("the loader stopped: what is accepted is loaded at the next start", exc_info=error)
+        with self._wake:
+            self._stop = True  # whatever ended it: who comes now is told, and does not wait for ever
         for _, future in self._jobs:
             future.cancel()
 
@@ -169,7 +179,7 @@ class Loader:
                     lambda: self._stop or self._jobs or self._waiting_bytes >= _ENOUGH_BYTES, timeout=pause
                 )
             self._idle = not self._wake.wait_for(
-                lambda: self._waiting or self._jobs or self._stop, timeout=_CHECKPOINT_IDLE_SECONDS
+                lambda: self._waiting or self._jobs or self._stop or self._broken, timeout=_IDLE_SECONDS
             )
             taken: list[Load] = []
             size = 0
@@ -199,13 +209,13 @@ class Loader:
 
         Raises `_Closed` when the workspace closes while it waits.
         """
-        failures = 0
+        internal = 0
         while True:
             try:
                 events = self._load(loads)
             except Exception as error:  # noqa: BLE001 - nothing is lost, the journal has it
-                failures += 1
-                if _is_of_data(error, failures) and not loads[0].error:
+                internal += is_internal(error)
+                if is_of_data(error, internal) and not loads[0].error:
                     self._divide(loads, error)
                     return
                 _log.error("loading failed; it is tried again", error=str(error), frames=len(loads))
@@ -237,13 +247,30 @@ class Loader:
     def _recover(self, loads: list[Load], error: Exception) -> list[Load]:
         """What of `loads` is still to be loaded: a commit may have reached the disk although it reported a failure."""
         try:
-            if isinstance(error, duckdb.FatalException | duckdb.ConnectionException):
+            if isinstance(error, NotOpen | duckdb.FatalException | duckdb.ConnectionException):
                 self._engine.reopen()
+                self._broken = False
             loaded = self._engine.loaded()
-        except duckdb.Error as again:
+        except (duckdb.Error, NotOpen) as again:
             _log.error("the engine does not answer", error=str(again))
             return loads
         return [load for load in loads if load.commit > loaded]
+
+    def _on_broken(self) -> None:
+        with self._wake:
+            self._broken = True
+            self._wake.notify()
+
+    def _mend(self) -> None:
+        """Open the engine again; once every cursor of the broken one is closed, that helps."""
+        try:
+            self._engine.reopen()
+        except (duckdb.Error, NotOpen) as error:
+            _log.error("the engine cannot be opened again; it is tried again", error=str(error))
+            self._wait_to_retry()
+            return
+        self._broken = False
+        _log.info("the engine was opened again")
 
     def _load(self, loads: list[Load]) -> list[Loaded]:
         now = ticks_from_datetime(self._clock.now())
@@ -285,26 +312,30 @@ class Loader:
         return events
 
     def _tidy(self) -> None:
-        """Idle work: forget old keys, empty DuckDB's log so that the next start is quick."""
-        now = ticks_from_datetime(self._clock.now())
+        """Idle work: forget old keys, have DuckDB's log emptied so that the next start is quick."""
+        try:
+            self._forget(ticks_from_datetime(self._clock.now()))
+        except (duckdb.Error, NotOpen) as error:
+            _log.warning("idle work failed; it is tried again", error=str(error))
+        self._checkpoints.consider(_IDLE_CHECKPOINT_BYTES)
+
+    def _forget(self, now: int) -> None:
+        if now - self._forgot < _FORGET_EVERY:
+            return
         cursor = self._engine.cursor()
         try:
-            if now - self._forgot >= _FORGET_EVERY:
-                for span in Span:
-                    cursor.execute("delete from lw.repeats where span = ? and received < ?", [span, now - span.ticks])
-                self._forgot = now
-            if self._engine.log_bytes() >= _CHECKPOINT_BYTES:
-                cursor.execute("checkpoint")
-        except duckdb.Error as error:
-            _log.warning("idle work failed; it is tried again", error=str(error))
+            for span in Span:
+                cursor.execute("delete from lw.repeats where span = ? and received < ?", [span, now - span.ticks])
         finally:
             cursor.close()
+        self._forgot = now
 
 
-def _is_of_data(error: Exception, failures: int) -> bool:
-    if isinstance(error, duckdb.InternalError | duckdb.FatalException):
-        return failures >= _INTERNAL_FAILURES
-    return not isinstance(error, _MACHINE_ERRORS)
+def _pause(size: int, took: float) -> float:
+    """How long to gather more after a load of `size` bytes that took so long."""
+    if size > _BUSY_BYTES:
+        return _BUSY_PAUSE
+    return min(_LONGEST_PAUSE, max(size * _PAUSE_PER_BYTE, min(took, _BREATH)))
 
 
 def _chunks(replay: Iterator[Load]) -> Iterator[list[Load]]:

@@ -39,8 +39,9 @@ class QueryStopped(Exception):
 class _Job:
     """One query: waits, runs with a cursor, may be stopped at any moment of both."""
 
-    def __init__(self, work: Callable[[Any], Any]) -> None:
+    def __init__(self, work: Callable[[Any], Any], interrupt: Callable[[], None] | None) -> None:
         self.work = work
+        self._further = interrupt
         self.future: Future[Any] = Future()
         self._lock = threading.Lock()
         self._cursor: Any = None
@@ -53,6 +54,7 @@ class _Job:
         try:
             self.future.set_result(self._run(engine.cursor()))
         except BaseException as error:  # noqa: BLE001 - it belongs to the caller, who gets it
+            engine.examine(error)
             self.future.set_exception(error)
 
     def _run(self, cursor: Any) -> Any:
@@ -73,6 +75,8 @@ class _Job:
             self._stopped = True
             if self._cursor is not None:
                 self._cursor.interrupt()
+                if self._further is not None:
+                    self._further()
             return not self.future.done()
 
 
@@ -96,12 +100,14 @@ class QueryPool:
             self._threads.append(thread)
             thread.start()
 
-    async def run(self, work: Callable[[Any], T], cls: QueryClass, seconds: float) -> T:
+    async def run(
+        self, work: Callable[[Any], T], cls: QueryClass, seconds: float, interrupt: Callable[[], None] | None = None
+    ) -> T:
         """Run `work(cursor)` on a worker. Raises `TooManyQueries`, `QueryTimeout` and what `work` raises.
 
-        Cancelling the caller interrupts the query.
+        Cancelling the caller interrupts the query; `interrupt`, called from any thread, what it runs elsewhere.
         """
-        job = _Job(work)
+        job = _Job(work, interrupt)
         with self._wake:
             if self._stop:
                 raise RuntimeError("the workspace is closed")

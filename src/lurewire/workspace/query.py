@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from lurewire.kql import Catalog, Column, CompiledQuery, Rendering
     from lurewire.workspace.catalog import Tables
     from lurewire.workspace.engine import Engine
+    from lurewire.workspace.views import ResourceView
 
     Explore = Callable[[CompiledQuery], list[tuple[Any, ...]]]
 
-_BATCH_ROWS = 10_000
+T = TypeVar("T")
+
+_BATCH_ROWS = 2_048  # as the engine makes them: a batch of larger rows is in memory before it can be cut
 _CACHED = 512
 _TOO_MANY_ROWS = "The results of this query exceed the set limit of {} records."
 _TOO_MANY_BYTES = "The results of this query exceed the set limit of {} bytes."
@@ -35,11 +39,15 @@ _TOO_MANY_BYTES = "The results of this query exceed the set limit of {} bytes."
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """Where a result is cut: `rows`, `bytes` (as Arrow holds them), and after how many `seconds` the query is stopped."""
+    """Where a result is cut: `rows`, `bytes` (as Arrow holds them), and after how many `seconds` the query is stopped.
+
+    `check(tables)` is called on a worker before any row of these tables is read; what it raises ends the query.
+    """
 
     rows: int
     bytes: int
     seconds: float
+    check: Callable[[frozenset[str]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,7 @@ class QueryResult:
     """A result: Arrow `batches` whose columns are `columns`, in order, and behind them the identity columns if asked for.
 
     datetime and timespan are ticks, dynamic is JSON text. `partial` says why rows are missing; `seconds` is the run time.
-    `name` is what the query calls the result. `further` are the other results of a query that has several, in order;
+    `name` is what the query calls the result, `tables` are those that the query reads. `further` are the other results of a query that has several, in order;
     `partial` is then of them all, and each has its own `seconds`.
     """
 
@@ -59,6 +67,7 @@ class QueryResult:
     render: Rendering | None
     name: str | None = None
     further: tuple[QueryResult, ...] = ()
+    tables: frozenset[str] = frozenset()
 
     def values(self) -> list[tuple[Any, ...]]:
         """The rows as Python tuples."""
@@ -130,6 +139,7 @@ class Queries:
         timespan: tuple[datetime, datetime] | None,
         cls: QueryClass,
         limits: QueryLimits | None,
+        view: ResourceView | None = None,
     ) -> QueryResult:
         """Compile and run on a worker; see `Workspace.query`."""
         within = limits or self.limits
@@ -139,11 +149,15 @@ class Queries:
             parameters |= {"t_from": first - 1, "t_to": last}  # the window of a compiled query leaves its start out
 
         def work(cursor: Any) -> QueryResult:
-            explore = self._explore(cursor, parameters, within)
-            compiled = self.compile(text, window=timespan is not None, explore=explore)
-            return self._execute(cursor, compiled, parameters, within)
+            explore = self._explore(cursor, parameters, within, view)
+            windowed = timespan is not None
+            if view is None:
+                compiled = self.compile(text, window=windowed, explore=explore)
+            else:
+                compiled = kql.compile(text, view, window=windowed, explore=explore)
+            return self._execute(cursor, compiled, parameters, within, view)
 
-        return await self._pool.run(work, cls, within.seconds)
+        return await self._pool.run(work, cls, within.seconds, None if view is None else view.interrupt)
 
     async def explore(
         self,
@@ -164,11 +178,13 @@ class Queries:
 
         return await self._pool.run(work, cls, within.seconds)
 
-    def _explore(self, cursor: Any, parameters: Mapping[str, int], limits: QueryLimits) -> Explore:
+    def _explore(
+        self, cursor: Any, parameters: Mapping[str, int], limits: QueryLimits, view: ResourceView | None = None
+    ) -> Explore:
         """What runs a first query; its rows must be all there are, as they say which columns the query has."""
 
         def explore(first: CompiledQuery) -> list[tuple[Any, ...]]:
-            found = self._execute(cursor, first, parameters, limits)
+            found = self._execute(cursor, first, parameters, limits, view)
             if found.partial is not None:
                 raise kql.KqlError([kql.Diagnostic("limit", "LW0003", found.partial, 1, 1)])
             return found.values()
@@ -184,16 +200,50 @@ class Queries:
         return await self._pool.run(lambda cursor: self._execute(cursor, compiled, values, within), cls, within.seconds)
 
     def _execute(
-        self, cursor: Any, compiled: CompiledQuery, parameters: Mapping[str, int], limits: QueryLimits
+        self,
+        cursor: Any,
+        compiled: CompiledQuery,
+        parameters: Mapping[str, int],
+        limits: QueryLimits,
+        view: ResourceView | None = None,
     ) -> QueryResult:
         """Hand over what the query reads from outside, then run it: all its results, within one set of limits."""
         several = (compiled, *compiled.further)
+        tables = frozenset[str]().union(*(one.tables for one in several))
+        if limits.check is not None:
+            limits.check(tables)
+        if view is not None:
+            _prepare(view, cursor, compiled, parameters)
         for outside in (outside for one in several for outside in one.external):
             cursor.register(outside.relation, read_external(outside, self._tables.places.read))
         left = _Left(limits)
         with _snapshot(cursor) if compiled.further else contextlib.nullcontext():
             first, *further = [_execute(cursor, one, parameters, left) for one in several]
-        return replace(first, partial=left.partial, further=tuple(further))
+        return replace(first, partial=left.partial, further=tuple(further), tables=tables)
+
+    async def read(self, work: Callable[[Any], T], seconds: float) -> T:
+        """Run `work(cursor)` on a worker. Raises `QueryTimeout`, `TooManyQueries` and what `work` raises."""
+        return await self._pool.run(work, "people", seconds)
+
+    async def filled(self) -> frozenset[str]:
+        """The names of the tables that have rows."""
+        tables = {table.relation: table.name for table in self._tables.stored()}
+        if not tables:
+            return frozenset()
+        parts = (f"select '{relation}' where exists (select 1 from {relation})" for relation in tables)  # noqa: S608 - generated names
+        statement = " union all ".join(parts)
+
+        def work(cursor: Any) -> frozenset[str]:
+            return frozenset(tables[relation] for (relation,) in cursor.execute(statement).fetchall())
+
+        return await self._pool.run(work, "people", self.limits.seconds)
+
+
+def _prepare(view: ResourceView, cursor: Any, compiled: CompiledQuery, parameters: Mapping[str, int]) -> None:
+    try:
+        view.prepare(cursor, compiled, parameters)
+    except duckdb.Error as error:
+        raise translate_engine_error(error) from error
 
 
 class _Left:
@@ -210,10 +260,12 @@ class _Left:
         if batch.num_rows > self._rows:
             batch = batch.slice(0, self._rows)
             self.partial = _TOO_MANY_ROWS.format(self._limits.rows)
+        if batch.nbytes > self._bytes:
+            few = bisect_right(range(batch.num_rows), self._bytes, key=lambda rows: batch.slice(0, rows + 1).nbytes)
+            batch = batch.slice(0, few)
+            self.partial = _TOO_MANY_BYTES.format(self._limits.bytes)
         self._rows -= batch.num_rows
         self._bytes -= batch.nbytes
-        if self._bytes < 0 and self.partial is None:
-            self.partial = _TOO_MANY_BYTES.format(self._limits.bytes)
         return batch
 
 

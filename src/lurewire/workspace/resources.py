@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from lurewire.core.resources import Change, ResourceId, ResourceType
 from lurewire.kql import TYPE_NAMES, Column, KqlType
-from lurewire.schemas import CUSTOM_SUFFIX, RESOURCE, builtin_schema, shows_resource
+from lurewire.schemas import CUSTOM_SUFFIX, RESOURCE, builtin_names, builtin_schema, shows_resource
 from lurewire.workspace.catalog import LEADING, TIME, TRAILING, SchemaConflict
 from lurewire.workspace.errors import InvalidParameter, ReservedTable
+from lurewire.workspace.policies import DEFAULT_DAYS, TablePolicy, WorkspacePolicy
 from lurewire.workspace.saved_searches import saved_searches
 
 if TYPE_CHECKING:
@@ -32,6 +34,14 @@ _MOST_COLUMNS = 500
 _COLUMN_TYPES = {"string", "int", "long", "real", "boolean", "bool", "datetime", "guid", "dynamic"}
 _SHOWN_TYPES = {KqlType.DATETIME: "dateTime", KqlType.BOOL: "boolean"}
 _PLANS = ("Analytics",)
+_LEAST_DAYS = 4
+_MOST_PLAIN_DAYS = 730
+_LONG_DAYS = (1095, 1460, 1826, 2191, 2556, 2922, 3288, 3653, 4018, 4383)
+"""The longer total retentions (https://learn.microsoft.com/azure/azure-monitor/logs/data-retention-configure)."""
+_MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
+_FEATURES = {"enableLogAccessUsingOnlyResourcePermissions": True, "legacy": 0, "searchVersion": 1}
+_SCHEMA_CHANGES = "Table"
+_BUILT_IN_ETAG = '"built-in"'
 _MISSING: dict[str, Any] = {}
 
 
@@ -41,7 +51,7 @@ def resource_types(workspaces: Workspaces, clock: Clock) -> tuple[ResourceType, 
     table = _TableType(workspaces, clock)
     return (
         ResourceType(WORKSPACE, workspace.prepare, workspace.applied, workspace.deleted),
-        ResourceType(TABLE, table.prepare, table.applied, table.deleted),
+        ResourceType(TABLE, table.prepare, table.applied, table.deleted, built_ins=_BuiltInTables(workspaces)),
         saved_searches(workspaces),
     )
 
@@ -55,21 +65,21 @@ class _WorkspaceType:
         if not _WORKSPACE_NAME.fullmatch(change.id.name):
             message = "a workspace's name has 4 to 63 letters, digits and hyphens, with none of these at its ends"
             raise InvalidParameter(f"'{change.id.name[:80]}': {message}")
-        given = _properties(change.body)
-        retention = given.get("retentionInDays", 30)
-        if not isinstance(retention, int) or not 7 <= retention <= 730:
+        given = {name: value for name, value in _properties(change.body).items() if value is not None}
+        retention = given.get("retentionInDays", DEFAULT_DAYS)
+        if isinstance(retention, bool) or not isinstance(retention, int) or not 7 <= retention <= 730:
             raise InvalidParameter("properties.retentionInDays is a number of days from 7 to 730")
-        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = self._clock.now().strftime(_MOMENT)
         old = _properties(change.existing or _MISSING)
         properties: dict[str, Any] = {
             "sku": {"name": "PerGB2018"},
             "publicNetworkAccessForIngestion": "Enabled",
             "publicNetworkAccessForQuery": "Enabled",
-            "features": {"enableLogAccessUsingOnlyResourcePermissions": True, "legacy": 0, "searchVersion": 1},
-            "workspaceCapping": {"dailyQuotaGb": -1.0, "dataIngestionStatus": "RespectQuota"},
         }
         properties |= given
         properties |= {
+            "features": _FEATURES | _object(given, "features"),
+            "workspaceCapping": self._capping(given),
             "customerId": old.get("customerId") or str(uuid.uuid4()),
             "retentionInDays": retention,
             "provisioningState": "Succeeded",
@@ -78,8 +88,24 @@ class _WorkspaceType:
         }
         return change.body | {"properties": properties}
 
+    def _capping(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The daily cap. It is kept and shown, and nothing is refused when it is reached: what is stored stays stored."""
+        capping = _object(given, "workspaceCapping")
+        quota = capping.get("dailyQuotaGb", -1)
+        if isinstance(quota, bool) or not isinstance(quota, int | float) or not (quota == -1 or quota > 0):
+            raise InvalidParameter(
+                "properties.workspaceCapping.dailyQuotaGb is a number of gigabytes above 0, or -1 for no cap"
+            )
+        tomorrow = self._clock.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        return {
+            "dailyQuotaGb": float(quota),
+            "quotaNextResetTime": tomorrow.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "dataIngestionStatus": "RespectQuota",
+        }
+
     async def applied(self, resource_id: ResourceId, body: dict[str, Any]) -> None:
-        await self._workspaces.open(resource_id, body["properties"]["customerId"])
+        workspace = await self._workspaces.open(resource_id, body["properties"]["customerId"])
+        workspace.policy = WorkspacePolicy.of(body)
 
     async def deleted(self, resource_id: ResourceId) -> None:
         await self._workspaces.delete(resource_id)
@@ -96,8 +122,10 @@ class _TableType:
         plan = given.get("plan", _PLANS[0])
         if plan not in _PLANS:
             raise InvalidParameter(f"properties.plan '{str(plan)[:40]}' is not supported here: use {_PLANS[0]}")
-        retention = _days(given, "retentionInDays", 4, 730)
-        total = _days(given, "totalRetentionInDays", 4, 4383)
+        retention = _days(change, given, "retentionInDays", 730)
+        total = _days(change, given, "totalRetentionInDays", 4383)
+        if total > _MOST_PLAIN_DAYS and total not in _LONG_DAYS:
+            raise InvalidParameter(f"properties.totalRetentionInDays above {_MOST_PLAIN_DAYS} is one of {_LONG_DAYS}")
         builtin = builtin_schema(name)
         columns = self._declared(change, given) if builtin is None else self._unchanged(name, given)
         workspace = self._workspaces.by_id(change.id.parent or change.id)
@@ -106,33 +134,41 @@ class _TableType:
                 workspace.tables.plan_columns(name, columns)
             except SchemaConflict as error:
                 raise InvalidParameter(f"properties.schema.columns: {error}") from None
-        properties = {
-            "plan": plan,
-            "retentionInDays": 30 if retention == -1 else retention,
-            "totalRetentionInDays": max(retention, total) if total != -1 else (30 if retention == -1 else retention),
-            "archiveRetentionInDays": 0,
-            "retentionInDaysAsDefault": retention == -1,
-            "totalRetentionInDaysAsDefault": total == -1,
-            "provisioningState": "Succeeded",
-            "schema": _schema(name, columns, given, custom=builtin is None),
-        }
-        properties["archiveRetentionInDays"] = properties["totalRetentionInDays"] - properties["retentionInDays"]
+        default = DEFAULT_DAYS if workspace is None else workspace.policy.days
+        old = _properties(change.existing or _MISSING)
+        planned = old.get("lastPlanModifiedDate", self._clock.now().strftime(_MOMENT))
+        properties = {"plan": plan, "lastPlanModifiedDate": planned}
+        properties |= _retention(retention, total, default) | {"provisioningState": "Succeeded"}
+        properties["schema"] = _schema(name, columns, given, custom=builtin is None)
         return change.body | {"properties": properties}
 
     async def applied(self, resource_id: ResourceId, body: dict[str, Any]) -> None:
         workspace = self._workspaces.by_id(resource_id.parent or resource_id)
         if workspace is None:
             raise LookupError(f"the workspace of {resource_id} is not open")
-        if builtin_schema(resource_id.name) is not None:
-            workspace.tables.find(resource_id.name)
+        name = resource_id.name
+        workspace.table_policies[name] = TablePolicy.of(body)
+        if builtin_schema(name) is not None:
+            workspace.tables.find(name)
             return
         columns = [Column(c["name"], _kql_type(c["type"])) for c in body["properties"]["schema"]["columns"]]
-        await workspace.create_table(resource_id.name, columns)
+        before = workspace.tables.existing(name)
+        after = await workspace.create_table(name, columns)
+        if after != before:
+            what = f"created with {len(columns)} columns" if before is None else f"changed to {len(columns)} columns"
+            await workspace.note(_SCHEMA_CHANGES, "Succeeded", f"The table {name} was {what}.")
 
     async def deleted(self, resource_id: ResourceId) -> None:
         workspace = self._workspaces.by_id(resource_id.parent or resource_id)
-        if workspace is not None:
-            await workspace.drop_table(resource_id.name)
+        if workspace is None:
+            return
+        name = resource_id.name
+        workspace.table_policies.pop(name, None)
+        if builtin_schema(name) is not None:
+            return  # a table of Azure cannot be deleted: what was set for it goes back to the defaults
+        if workspace.tables.existing(name) is not None:
+            await workspace.drop_table(name)
+            await workspace.note(_SCHEMA_CHANGES, "Succeeded", f"The table {name} was deleted with its rows.")
 
     @staticmethod
     def _declared(change: Change, given: dict[str, Any]) -> list[Column]:
@@ -177,6 +213,32 @@ class _TableType:
         return [Column(n, t) for n, t in known.items()]
 
 
+class _BuiltInTables:
+    """Azure's own tables: each can be read and changed; lists show those that something has named here."""
+
+    def __init__(self, workspaces: Workspaces) -> None:
+        self._workspaces = workspaces
+        self._names = {name.lower(): name for name in builtin_names()}
+
+    def get(self, resource_id: ResourceId) -> dict[str, Any] | None:
+        parent, name = resource_id.parent, self._names.get(resource_id.name.lower())
+        workspace = None if parent is None else self._workspaces.by_id(parent)
+        if workspace is None or name is None:
+            return None
+        columns = [Column(TIME, KqlType.DATETIME), *(builtin_schema(name) or ())]
+        properties = {"plan": _PLANS[0]} | _retention(-1, -1, workspace.policy.days)
+        properties |= {"provisioningState": "Succeeded", "schema": _schema(name, columns, {}, custom=False)}
+        own = ResourceId.parse(workspace.resource_id).child("tables", name)
+        return {"id": str(own), "name": name, "type": TABLE, "etag": _BUILT_IN_ETAG, "properties": properties}
+
+    def list(self, parent: ResourceId) -> list[dict[str, Any]]:
+        workspace = self._workspaces.by_id(parent)
+        if workspace is None:
+            return []
+        named = (self.get(parent.child("tables", table.name)) for table in workspace.tables.stored())
+        return [body for body in named if body is not None]
+
+
 def _properties(body: dict[str, Any]) -> dict[str, Any]:
     given = body.get("properties", {})
     if not isinstance(given, dict):
@@ -184,13 +246,38 @@ def _properties(body: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _days(given: dict[str, Any], name: str, least: int, most: int) -> int:
-    value = given.get(name, -1)
-    if value is None:
-        return -1
-    if isinstance(value, bool) or not isinstance(value, int) or (value != -1 and not least <= value <= most):
-        raise InvalidParameter(f"properties.{name} is a number of days from {least} to {most}, or -1 for the default")
+def _object(given: dict[str, Any], name: str) -> dict[str, Any]:
+    value = given.get(name, {})
+    if not isinstance(value, dict):
+        raise InvalidParameter(f"properties.{name} is an object")
     return value
+
+
+def _days(change: Change, given: dict[str, Any], name: str, most: int) -> int:
+    """A number of days, -1 for the default: also where a client sends back the default that it was shown."""
+    value = given.get(name, -1)
+    shown = _properties(change.existing or _MISSING)
+    if value is None or (given.get(f"{name}AsDefault") is True and value == shown.get(name)):
+        return -1
+    if isinstance(value, bool) or not isinstance(value, int) or (value != -1 and not _LEAST_DAYS <= value <= most):
+        rule = f"a number of days from {_LEAST_DAYS} to {most}, or -1 for the default"
+        raise InvalidParameter(f"properties.{name} is {rule}")
+    return value
+
+
+def _retention(retention: int, total: int, default: int) -> dict[str, Any]:
+    """The properties of a table's retention; -1 stands for the default."""
+    days = default if retention == -1 else retention
+    if total != -1 and total < days:
+        raise InvalidParameter(f"properties.totalRetentionInDays {total} is less than retentionInDays {days}")
+    total_days = days if total == -1 else total
+    return {
+        "retentionInDays": days,
+        "totalRetentionInDays": total_days,
+        "archiveRetentionInDays": total_days - days,
+        "retentionInDaysAsDefault": retention == -1,
+        "totalRetentionInDaysAsDefault": total == -1,
+    }
 
 
 def _named(index: int, entry: Any) -> Column:

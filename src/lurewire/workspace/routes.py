@@ -6,226 +6,177 @@ Source: https://learn.microsoft.com/rest/api/loganalytics/dataaccess/query/execu
 from __future__ import annotations
 
 import asyncio
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from lurewire.core.http import Audience, Needs, RoomRoutes, Route
-from lurewire.kql import row_encoder
-from lurewire.workspace.errors import BadArgument, BodyTooLarge, GatewayTimeout, Throttled, WorkspaceNotFound, render
-from lurewire.workspace.pool import QueryTimeout, TooManyQueries
-from lurewire.workspace.query import QueryLimits
-from lurewire.workspace.timespans import BadTimespan, parse_timespan
+from lurewire.core.http import Audience, Needs, Public, RoomRoutes, Route
+from lurewire.core.resources import InvalidResourceId, ResourceId
+from lurewire.workspace import kusto
+from lurewire.workspace.answers import respond
+from lurewire.workspace.api import QUERY_ACTION, QueryApi
+from lurewire.workspace.batch import answer_all
+from lurewire.workspace.disconnect import CLIENT_GONE, unless_gone
+from lurewire.workspace.errors import BadArgument, PathNotFound, WorkspaceNotFound, render
+from lurewire.workspace.kusto import Kusto
+from lurewire.workspace.models import Batch, MetadataRequest, Prefer, QueryRequest, query_parameters, read_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
     from lurewire.core.clock import Clock
+    from lurewire.core.http import Gatekeeper
     from lurewire.core.limits import Limits
-    from lurewire.workspace.query import QueryResult
+    from lurewire.workspace.api import Answered
     from lurewire.workspace.service import Workspaces
 
-_ACTION = "Microsoft.OperationalInsights/workspaces/query/read"
-_PATHS = ("/v1/workspaces/{workspace}/query", "/workspaces/{workspace}/query")
-_INLINE_ROWS = 200  # more are encoded off the event loop
-_RETRY_SECONDS = 5
-_CLIENT_GONE = 499  # nobody reads it; it is what access logs show
-_WAIT = re.compile(r"wait=(\d{1,6})")
+    Ask = Callable[[Request, QueryRequest, Prefer], Awaitable[Answered]]
 
-
-class QueryRequest(msgspec.Struct):
-    """The body of a query; clients send null for what they leave out."""
-
-    query: str
-    timespan: str | None = None
-    workspaces: list[str] | None = None
-
-
-def query_routes(workspaces: Workspaces, clock: Clock, limits: Limits) -> RoomRoutes:
-    """The routes of the query API over all workspaces."""
-    handlers = _Handlers(workspaces, clock, limits)
-    needs = Needs(_ACTION, Audience.LOG_ANALYTICS, handlers.scope)
-    return RoomRoutes("workspace", [Route("POST", path, handlers.query, needs) for path in _PATHS], render)
-
-
-class _Handlers:
-    def __init__(self, workspaces: Workspaces, clock: Clock, limits: Limits) -> None:
-        self._workspaces = workspaces
-        self._clock = clock
-        self._limits = limits
-
-    def scope(self, request: Request) -> str:
-        name = request.path_params["workspace"]
-        found = self._workspaces.id_of(name)
-        if found is None:
-            raise WorkspaceNotFound(name)
-        return str(found)
-
-    async def query(self, request: Request) -> Response:
-        name = request.path_params["workspace"]
-        workspace = self._workspaces.by_customer_id(name)
-        if workspace is None:
-            raise WorkspaceNotFound(name)
-        asked = await self._read(request)
-        others = [other for other in asked.workspaces or () if other.lower() != workspace.customer_id.lower()]
-        if others:
-            raise BadArgument.of("workspaces", f"queries across workspaces are not supported ('{others[0][:80]}')")
-        timespan = None
-        if asked.timespan:
-            try:
-                timespan = parse_timespan(asked.timespan, self._clock.now())
-            except BadTimespan as error:
-                raise BadArgument.of("timespan", str(error)) from None
-        prefer = ",".join(request.headers.getlist("prefer")).replace(" ", "").lower()
-        limits = QueryLimits(
-            self._limits["workspace.query_rows"], self._limits["workspace.query_bytes"], self._seconds(prefer)
-        )
-        try:
-            result = await _unless_gone(request, workspace.query(asked.query, timespan=timespan, limits=limits))
-        except TooManyQueries as error:
-            raise Throttled(str(error), retry_after=_RETRY_SECONDS) from None
-        except QueryTimeout as error:
-            inner = {"code": "GatewayTimeout", "message": str(error)}
-            raise GatewayTimeout("The query exceeded its time limit", inner) from None
-        if result is None:
-            return Response(status_code=_CLIENT_GONE)
-        extra = _extras(result, prefer)
-        if sum(one.rows for one in _all(result)) <= _INLINE_ROWS:
-            return Response(b"".join(_parts(result, extra)), media_type="application/json")
-        return StreamingResponse(_stream(result, extra), media_type="application/json")
-
-    async def _read(self, request: Request) -> QueryRequest:
-        most = self._limits["workspace.query_body_bytes"]
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > most:
-                raise BodyTooLarge(f"The request body is over {most} bytes")
-        try:
-            return msgspec.json.decode(bytes(body), type=QueryRequest)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadArgument.of("body", str(error)) from None
-
-    def _seconds(self, prefer: str) -> float:
-        wait = _WAIT.search(prefer)
-        seconds = int(wait[1]) if wait else self._limits["workspace.query_default_seconds"]
-        return float(min(max(1, seconds), self._limits["workspace.query_max_seconds"]))
-
-
-async def _unless_gone(request: Request, query: Coroutine[Any, Any, QueryResult]) -> QueryResult | None:
-    """The query's result; None where its client went away first, and the query is stopped."""
-    running = asyncio.ensure_future(query)
-    gone = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait([running, gone], return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            return running.result()
-        running.cancel()
-        await asyncio.wait([running])
-        return None
-    finally:
-        gone.cancel()
-        running.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _extras(result: QueryResult, prefer: str) -> dict[str, Any]:
-    """What stands beside the tables: statistics and rendering where asked for, the error of a partial result."""
-    extra: dict[str, Any] = {}
-    if "include-statistics=true" in prefer:
-        extra["statistics"] = {
-            "query": {
-                "executionTime": sum(one.seconds for one in _all(result)),
-                "datasetStatistics": [
-                    {"tableRowCount": one.rows, "tableSize": sum(batch.nbytes for batch in one.batches)}
-                    for one in _all(result)
-                ],
-            }
-        }
-    if "include-render=true" in prefer:
-        extra["render"] = _rendering(result)
-    if result.partial is not None:
-        inner = {"code": "-2133196797", "message": result.partial, "severity": 2, "severityName": "Error"}
-        message = "Something went wrong processing your query on the server."
-        extra["error"] = {
-            "code": "PartialError",
-            "message": "There were some errors when processing your query.",
-            "details": [{"code": "EngineError", "message": message, "innererror": inner}],
-        }
-    return extra
-
-
-_RENDER_KEYS = (
-    "title",
-    "kind",
-    "xColumn",
-    "series",
-    "yColumns",
-    "xTitle",
-    "yTitle",
-    "xAxis",
-    "yAxis",
-    "legend",
-    "ySplit",
-    "yMin",
-    "yMax",
-    "anomalyColumns",
+_RESOURCE_ACTION = "Microsoft.Insights/logs/*/read"
+"""What a query of a resource needs there: to read all of its tables
+(https://learn.microsoft.com/azure/azure-monitor/logs/manage-access#resource-context)."""
+_WORKSPACE = (
+    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.OperationalInsights/workspaces/{name}"
+)
+_NO_RIGHTS_OF_ITS_OWN = (
+    "a batch has no rights of its own: it checks the token itself, and each query needs its own right"
 )
 
 
-def _rendering(result: QueryResult) -> dict[str, Any]:
-    rendering = result.render
-    given = {} if rendering is None else {key.lower(): value for key, value in rendering.properties.items()}
-    shown: dict[str, Any] = {
-        "visualization": "table" if rendering is None else rendering.visualization,
-        "accumulate": given.get("accumulate", "").lower() == "true",
-    }
-    return shown | {key: given.get(key.lower()) for key in _RENDER_KEYS}
+def query_routes(workspaces: Workspaces, clock: Clock, limits: Limits, gatekeeper: Gatekeeper) -> RoomRoutes:
+    """The routes of the query API over all workspaces."""
+    handlers = _Handlers(workspaces, clock, limits, gatekeeper)
+    logs = Audience.LOG_ANALYTICS
+    by_guid = Needs(QUERY_ACTION, logs, handlers.by_guid)
+    by_arm_id = Needs(QUERY_ACTION, logs, handlers.by_arm_id)
+    managed = Needs(QUERY_ACTION, Audience.MANAGEMENT, handlers.by_arm_id)
+    by_resource = Needs(_RESOURCE_ACTION, logs, handlers.by_resource)
+    post, get = handlers.post(handlers.of_workspace), handlers.get(handlers.of_workspace)
+    routes = [
+        Route("POST", "/v1/$batch", handlers.batch, Public(_NO_RIGHTS_OF_ITS_OWN)),
+        Route("POST", "/$batch", handlers.batch, Public(_NO_RIGHTS_OF_ITS_OWN)),
+        Route("POST", f"/v1{_WORKSPACE}/query", post, by_arm_id),
+        Route("GET", f"/v1{_WORKSPACE}/query", get, by_arm_id),
+        Route("POST", "/v1/subscriptions/{resource:path}/query", handlers.post(handlers.of_resource), by_resource),
+        Route("GET", "/v1/subscriptions/{resource:path}/query", handlers.get(handlers.of_resource), by_resource),
+        Route("POST", f"{_WORKSPACE}/api/query", post, managed),
+        Route("POST", f"{_WORKSPACE}/query", post, managed),
+    ]
+    for version in ("/v1", ""):
+        workspace = f"{version}/workspaces/{{workspace}}"
+        routes += [
+            Route("POST", f"{workspace}/query", post, by_guid),
+            Route("GET", f"{workspace}/query", get, by_guid),
+            Route("POST", f"{workspace}/metadata", handlers.metadata, by_guid),
+            Route("GET", f"{workspace}/metadata", handlers.metadata, by_guid),
+        ]
+    routes += Kusto(handlers.api, limits).routes()
+    routes += [
+        Route(method, "/v1/workspaces/{rest:path}", _nothing, Public("there is nothing here: it answers 404"))
+        for method in ("GET", "POST")
+    ]
+    return RoomRoutes("workspace", routes, _render)
 
 
-def _all(result: QueryResult) -> Iterator[QueryResult]:
-    yield result
-    yield from result.further
+def _render(request: Request, error: Exception) -> Response | None:
+    """Data Explorer's clients read errors of another shape."""
+    if request.scope["path"].lower().startswith(kusto.PREFIXES):
+        return kusto.render(error)
+    return render(request, error)
 
 
-def _parts(result: QueryResult, extra: dict[str, Any]) -> Iterator[bytes]:
-    """The answer's bytes, a batch at a time.
-
-    Clients look for the table PrimaryResult, so the first is it whatever the query calls it. Another one has the name that
-    the query gives it (https://learn.microsoft.com/kusto/query/fork-operator), or that of its place.
-    """
-    for place, one in enumerate(_all(result)):
-        name = (one.name or f"Table_{place}") if place else "PrimaryResult"
-        yield (b"," if place else b'{"tables":[') + b'{"name":' + msgspec.json.encode(name)
-        columns = [{"name": column.name, "type": str(column.type)} for column in one.columns]
-        yield b',"columns":' + msgspec.json.encode(columns) + b',"rows":['
-        yield from _rows(one)
-        yield b"]}"
-    rest = b"".join(b"," + msgspec.json.encode(key) + b":" + msgspec.json.encode(value) for key, value in extra.items())
-    yield b"]" + rest + b"}"
+async def _nothing(_request: Request) -> Response:
+    raise PathNotFound
 
 
-def _rows(result: QueryResult) -> Iterator[bytes]:
-    encode = row_encoder([column.type for column in result.columns])
-    first = True
-    for batch in result.batches:
-        if not batch.num_rows:
-            continue
-        rows = [encode(row) for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)]
-        text = msgspec.json.encode(rows)[1:-1]
-        yield text if first else b"," + text
-        first = False
+class _Handlers:
+    def __init__(self, workspaces: Workspaces, clock: Clock, limits: Limits, gatekeeper: Gatekeeper) -> None:
+        self._workspaces = workspaces
+        self._limits = limits
+        self._gatekeeper = gatekeeper
+        self.api = QueryApi(workspaces, clock, limits, gatekeeper)
 
+    # The scope of a request, and the workspace that it is about: set for the handler.
 
-async def _stream(result: QueryResult, extra: dict[str, Any]) -> AsyncIterator[bytes]:
-    parts = _parts(result, extra)
-    while part := await asyncio.to_thread(next, parts, b""):
-        yield part
+    def by_guid(self, request: Request) -> str:
+        name = request.path_params["workspace"]
+        workspace, resource_id = self._workspaces.by_customer_id(name), self._workspaces.id_of(name)
+        if workspace is None or resource_id is None:
+            raise WorkspaceNotFound(name)
+        request.state.place = resource_id, workspace
+        return str(resource_id)
+
+    def by_arm_id(self, request: Request) -> str:
+        named = request.path_params
+        text = _WORKSPACE.format(**named)
+        workspace = self._workspaces.by_id(text)
+        if workspace is None:
+            raise WorkspaceNotFound(named["name"])
+        request.state.place = ResourceId.parse(text), workspace
+        return text
+
+    @staticmethod
+    def by_resource(request: Request) -> str:
+        text = f"/subscriptions/{request.path_params['resource']}"
+        try:
+            request.state.resource = ResourceId.parse(text)
+        except InvalidResourceId:
+            raise PathNotFound from None
+        if not text.isprintable():
+            raise PathNotFound
+        return str(request.state.resource)
+
+    # Queries.
+
+    async def of_workspace(self, request: Request, asked: QueryRequest, prefer: Prefer) -> Answered:
+        return await self.api.of_workspace(request.state.principal, request.state.place, asked, prefer)
+
+    async def of_resource(self, request: Request, asked: QueryRequest, prefer: Prefer) -> Answered:
+        return await self.api.of_resource(request.state.principal, request.state.resource, asked, prefer)
+
+    def post(self, ask: Ask) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            self.api.admission.count(request.state.principal.object_id)
+            asked = await read_body(request, QueryRequest, self._limits["workspace.query_body_bytes"])
+            return await self._answer(request, asked, ask)
+
+        return answer
+
+    def get(self, ask: Ask) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            self.api.admission.count(request.state.principal.object_id)
+            return await self._answer(request, query_parameters(request.query_params), ask)
+
+        return answer
+
+    async def _answer(self, request: Request, asked: QueryRequest, ask: Ask) -> Response:
+        prefer = Prefer.parse(request.headers.getlist("prefer"))
+        answered = await unless_gone(request, ask(request, asked, prefer))
+        if answered is None:
+            return Response(status_code=CLIENT_GONE)
+        return respond(answered.result, prefer, answered.sources)
+
+    async def batch(self, request: Request) -> Response:
+        principal = self._gatekeeper.authenticate(request.headers.get("authorization"), Audience.LOG_ANALYTICS)
+        asked = await read_body(request, Batch, self._limits["workspace.query_body_bytes"])
+        most = self._limits["workspace.batch_queries"]
+        if len(asked.requests) > most:
+            raise BadArgument.of("requests", f"a batch has at most {most} queries")
+        if len({element.id for element in asked.requests}) < len(asked.requests):
+            raise BadArgument.of("requests", "two queries of the batch have one id")
+        at_once = self._limits["workspace.user_queries_at_once"]
+        stream = answer_all(self.api, principal, asked.requests, at_once)
+        return StreamingResponse(stream, media_type="application/json")
+
+    async def metadata(self, request: Request) -> Response:
+        principal, home = request.state.principal, request.state.place
+        self.api.admission.count(principal.object_id)
+        asked = MetadataRequest()
+        if request.method == "POST":
+            most = self._limits["workspace.query_body_bytes"]
+            asked = await read_body(request, MetadataRequest, most, empty=b"{}")
+        body = await self.api.metadata(principal, home, asked.workspaces)
+        return Response(await asyncio.to_thread(msgspec.json.encode, body), media_type="application/json")

@@ -43,16 +43,32 @@ class FlowDefinition(msgspec.Struct, frozen=True):
     transform: str = SOURCE
 
 
-class StreamDefinition(msgspec.Struct, frozen=True):
-    """What is stored of a stream."""
+class StreamDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is stored of a stream.
+
+    `field_bytes` is the limit of one text. `past` and `ahead` are ticks: a record whose time is further from its receipt
+    gets the time of receipt. Of each, 0 is none.
+    """
 
     columns: tuple[StreamColumn, ...]
     flows: tuple[FlowDefinition, ...]
+    field_bytes: int = 0
+    past: int = 0
+    ahead: int = 0
 
     @classmethod
-    def of(cls, columns: Sequence[Column], flows: Sequence[FlowDefinition]) -> StreamDefinition:
+    def of(
+        cls,
+        columns: Sequence[Column],
+        flows: Sequence[FlowDefinition],
+        *,
+        field_bytes: int = 0,
+        past: int = 0,
+        ahead: int = 0,
+    ) -> StreamDefinition:
         """The definition of a stream with these KQL columns."""
-        return cls(tuple(StreamColumn(c.name, c.type) for c in columns), tuple(flows))
+        declared = tuple(StreamColumn(c.name, c.type) for c in columns)
+        return cls(declared, tuple(flows), field_bytes, past, ahead)
 
     def document(self) -> bytes:
         """The stored form."""
@@ -65,10 +81,14 @@ class StreamDefinition(msgspec.Struct, frozen=True):
 
 
 class Flow:
-    """A flow that is compiled. Raises the KQL room's `KqlError`."""
+    """A flow that is compiled; `past` and `ahead` are the stream's. Raises the KQL room's `KqlError`."""
 
-    def __init__(self, columns: Sequence[Column], definition: FlowDefinition, index: int) -> None:
+    def __init__(
+        self, columns: Sequence[Column], definition: FlowDefinition, index: int, *, past: int = 0, ahead: int = 0
+    ) -> None:
         self.table = definition.table
+        self._past = past
+        self._ahead = ahead
         self._index = index
         self._rows = f"select * from {BATCH}"  # noqa: S608 - a constant
         self.outputs = tuple(columns)
@@ -91,7 +111,7 @@ class Flow:
                 continue
             value = _fitted(fields.get(column.name), types.get(column.name), column)
             if column.name == TIME:
-                value = "o._received" if value is None else f"coalesce({value}, o._received)"
+                value = self._time(value)
             if value is not None:
                 names.append(column.sql)
                 values.append(value)
@@ -99,6 +119,15 @@ class Flow:
         names += HIDDEN
         values += ["o._commit", f"o._ordinal{offset}", "o._received"]
         return f"insert into {target.relation}({', '.join(names)}) select {', '.join(values)} from ({self._rows}) o"  # noqa: S608 - generated names only
+
+    def _time(self, value: str | None) -> str:
+        """A record's time: the given one where it is there and not too far from the receipt."""
+        if value is None:
+            return "o._received"
+        if not self._past and not self._ahead:
+            return f"coalesce({value}, o._received)"
+        near = f"{value} between o._received - {self._past} and o._received + {self._ahead}"
+        return f"case when {near} then {value} else o._received end"
 
 
 class Stream:
@@ -114,8 +143,11 @@ class Stream:
         self.id = definition.id
         columns = [Column(c.name, c.type) for c in definition.columns]
         self.columns = tuple(columns)
-        self.decoder = RowDecoder(columns)
-        self.flows = tuple(Flow(columns, flow, i) for i, flow in enumerate(definition.flows))
+        self.decoder = RowDecoder(columns, definition.field_bytes)
+        self.flows = tuple(
+            Flow(columns, flow, i, past=definition.past, ahead=definition.ahead)
+            for i, flow in enumerate(definition.flows)
+        )
 
 
 def _compile(transform: str, columns: tuple[Column, ...]) -> CompiledQuery:

@@ -44,7 +44,7 @@ RULE = {
         ],
     },
 }
-TEMPLATE = {
+TEMPLATE: dict[str, Any] = {
     "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
     "contentVersion": "1.0.0.0",
     "parameters": {"name": {"type": "string"}},
@@ -118,6 +118,27 @@ def resources() -> dict[str, Any]:
             "provider": client.providers.get("Microsoft.Insights").registration_state,
             "registered": client.providers.register("Microsoft.OperationalInsights").registration_state,
         }
+        here = f"{GROUP_ID.removesuffix(GROUP)}quickstart"
+        endpoint = f"{here}/providers/Microsoft.Insights/dataCollectionEndpoints/e"
+        body = {"location": "local", "tags": {"team": "blue"}, "properties": {}}
+        client.resources.begin_create_or_update_by_id(endpoint, "2023-03-11", body).result()
+        of_type = "resourceType eq 'Microsoft.Insights/dataCollectionEndpoints'"
+        tags = {"operation": "Merge", "properties": {"tags": {"row": "1"}}}
+        client.tags.begin_update_at_scope(endpoint, tags).result()
+        seen |= {
+            "resources": [one.name for one in client.resources.list_by_resource_group("quickstart")],
+            "by type": [one.name for one in client.resources.list(filter=f"{of_type} and tagName eq 'team'", top=5)],
+            "expanded": [
+                one.provisioning_state
+                for one in client.resources.list_by_resource_group("quickstart", expand="provisioningState")
+            ],
+            "there": client.resources.check_existence_by_id(endpoint, "2023-03-11"),
+            "tags": client.tags.get_at_scope(endpoint).properties.tags,
+            "tag names": [one.tag_name for one in client.tags.list() if one.tag_name == "row"],
+            "not moved": refusal(
+                lambda: client.resources.begin_move_resources("quickstart", {"resources": [endpoint]}).result()
+            ),
+        }
         groups.begin_delete("quickstart").result()
         return seen | {
             "deleted": groups.check_existence("quickstart"),
@@ -155,8 +176,57 @@ def deployments() -> dict[str, Any]:
             "operations": operations,
             "listed": "quickstart" in [one.name for one in calls.list_by_resource_group(GROUP)],
         }
+        predicted = calls.begin_what_if(GROUP, "quickstart", body(TEMPLATE)).result()
+        renamed = TEMPLATE | {"resources": [TEMPLATE["resources"][0] | {"name": "another"}], "outputs": {}}
+        other = calls.begin_what_if(GROUP, "quickstart", body(renamed)).result()
+        seen |= {
+            "what if": [predicted.status, _changes(predicted)],
+            "what if another": _changes(other),
+            "exported": calls.export_template(GROUP, "quickstart").template == TEMPLATE,
+            "cancel": refusal(lambda: calls.cancel(GROUP, "quickstart")),
+        }
+        schema = TEMPLATE["$schema"].replace("deploymentTemplate", "subscriptionDeploymentTemplate")
+        group = {"type": "Microsoft.Resources/resourceGroups", "apiVersion": "2022-09-01", "name": "from-subscription"}
+        group["location"] = "[deployment().location]"
+        whole = {"$schema": schema, "contentVersion": "1.0.0.0", "resources": [group]}
+        everywhere = {"location": "local", "properties": {"mode": "Incremental", "template": whole}}
+        made = calls.begin_create_or_update_at_subscription_scope("everywhere", everywhere).result()
+        seen["subscription"] = [made.location, [one.id for one in made.properties.output_resources]]
         calls.begin_delete(GROUP, "quickstart").result()
         return seen | {"gone": refusal(lambda: calls.get(GROUP, "quickstart"))}
+
+
+def _changes(result: Any) -> dict[str, str]:
+    changes = {one.resource_id.rpartition("/")[2]: one.change_type for one in result.changes}
+    return {name: change for name, change in changes.items() if change != "Ignore"}
+
+
+def keyvault() -> dict[str, Any]:
+    """azure-mgmt-keyvault: vaults."""
+    from azure.mgmt.keyvault import KeyVaultManagementClient
+
+    with KeyVaultManagementClient(credential(), SUBSCRIPTION, **PLACE) as client:
+        vaults = client.vaults
+        properties: dict[str, Any] = {
+            "tenantId": os.environ["AZURE_TENANT_ID"],
+            "sku": {"family": "A", "name": "standard"},
+            "enableRbacAuthorization": True,
+        }
+        made = vaults.begin_create_or_update(
+            GROUP, "sdk-vault", {"location": "local", "properties": properties}
+        ).result()
+        name = {"name": "sdk-vault", "type": "Microsoft.KeyVault/vaults"}
+        updated = vaults.update(GROUP, "sdk-vault", {"properties": {"enabledForTemplateDeployment": True}})
+        seen = {
+            "made": [made.name, made.properties.vault_uri],
+            "taken": vaults.check_name_availability(name).name_available,
+            "updated": updated.properties.enabled_for_template_deployment,
+            "listed": sorted(one.name for one in vaults.list_by_resource_group(GROUP)),
+            "subscription": sorted(one.name for one in vaults.list_by_subscription()),
+            "deleted": [one.name for one in vaults.list_deleted()],
+        }
+        vaults.delete(GROUP, "sdk-vault")
+        return seen | {"gone": refusal(lambda: vaults.get(GROUP, "sdk-vault"))}
 
 
 def monitor() -> dict[str, Any]:
@@ -208,6 +278,13 @@ def loganalytics() -> dict[str, Any]:
                 lambda: tables.begin_create_or_update(GROUP, "sdk-workspace", "Sdk", {"properties": {}}).result()
             ),
         }
+        longer = tables.begin_update(
+            GROUP, "sdk-workspace", "Sdk_CL", {"properties": {"totalRetentionInDays": 365}}
+        ).result()
+        seen["updated"] = [longer.retention_in_days, longer.total_retention_in_days, longer.archive_retention_in_days]
+        tables.migrate(GROUP, "sdk-workspace", "Sdk_CL")
+        tagged = workspaces.update(GROUP, "sdk-workspace", {"tags": {"team": "blue"}})
+        seen["tagged"] = [tagged.tags, tagged.retention_in_days]
         tables.begin_delete(GROUP, "sdk-workspace", "Sdk_CL").result()
         gone = refusal(lambda: tables.get(GROUP, "sdk-workspace", "Sdk_CL"))
         workspaces.begin_delete(GROUP, "sdk-workspace", force=True).result()
@@ -244,7 +321,49 @@ def authorization() -> dict[str, Any]:
         }
 
 
-QUICKSTARTS = (subscriptions, resources, deployments, monitor, loganalytics, authorization)
+def custom_roles() -> dict[str, Any]:
+    """azure-mgmt-authorization: a role of one's own, and scopes above the subscription."""
+    from azure.mgmt.authorization import AuthorizationManagementClient
+
+    with AuthorizationManagementClient(credential(), SUBSCRIPTION, **PLACE) as client:
+        assignments, definitions = client.role_assignments, client.role_definitions
+        name, principal = str(uuid.uuid4()), str(uuid.uuid4())
+        permissions = [{"actions": ["Microsoft.Logic/*/read"], "notActions": ["Microsoft.Logic/workflows/runs/read"]}]
+        role = {"roleName": "Playbook Looker", "assignableScopes": [GROUP_ID], "permissions": permissions}
+        made = definitions.create_or_update(GROUP_ID, name, {"properties": role})
+        definitions.create_or_update(GROUP_ID, name, {"properties": role | {"description": "Looks."}})
+        listed = list(definitions.list(GROUP_ID, filter="type eq 'CustomRole'"))
+        properties = {"roleDefinitionId": made.id, "principalId": principal, "principalType": "ServicePrincipal"}
+        given = assignments.create(GROUP_ID, str(uuid.uuid4()), {"properties": properties})
+        seen = {
+            "made": [made.name == name, made.role_name, made.role_type, list(made.assignable_scopes) == [GROUP_ID]],
+            "listed": [[one.name == name, one.description] for one in listed],
+            "by id": definitions.get_by_id(made.id).role_name,
+            "twice": refusal(lambda: definitions.create_or_update(GROUP_ID, str(uuid.uuid4()), {"properties": role})),
+            "in use": refusal(lambda: definitions.delete(GROUP_ID, name)),
+            "inherited": [
+                one.id == given.id
+                for one in assignments.list_for_scope(WORKSPACE_ID, filter="atScope()")
+                if one.principal_id == principal
+            ],
+            "tenant": refusal(lambda: assignments.create("/", str(uuid.uuid4()), {"properties": properties})),
+            "tenant's list": refusal(lambda: list(definitions.list("/"))),
+        }
+        assignments.delete_by_id(given.id)
+        deleted = definitions.delete(GROUP_ID, name)
+        return seen | {"deleted": deleted is not None and deleted.name == name}
+
+
+QUICKSTARTS = (
+    subscriptions,
+    resources,
+    deployments,
+    monitor,
+    loganalytics,
+    authorization,
+    custom_roles,
+    keyvault,
+)
 
 if __name__ == "__main__":
     quickstarts = {one.__name__: one for one in QUICKSTARTS}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from lurewire.kql.types import KqlType as K
 
 from .expressions import Binder, checked, to, whole_quotient
-from .model import Cursor, Expr, Relation, Scope
+from .model import CHOICE, Cursor, Expr, Relation, Scope, in_any_order
 from .values import NUMERIC, WHOLE, Refused, canonical, is_missing, sort_key, to_dynamic
 
 if TYPE_CHECKING:
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
 
     from lurewire.kql import tree
 
-#: Which of several rows stands for all where any may: whoever asks again with another number learns whether it matters.
-ANY_ROW: ContextVar[int] = ContextVar("ANY_ROW", default=0)
 #: Elements that a list or set keeps at most.
 _MOST = 1_048_576
+#: The same of their deprecated names.
+_LEGACY_MOST = 128
 
 
 def _count(values: list[Any], kind: K) -> int:
@@ -93,10 +92,8 @@ def _flat(values: list[Any], kind: K) -> list[Any]:
 
 
 def _set(values: list[Any], kind: K) -> list[Any]:
-    flat: list[Any] = []
-    for value in values:
-        flat.extend(value if isinstance(value, list) else [to_dynamic(value, kind)])
-    return list({canonical(value): value for value in reversed(flat) if value is not None}.values())[::-1]
+    flat = _flat(values, kind)
+    return in_any_order(list({canonical(value): value for value in reversed(flat)}.values())[::-1])
 
 
 def _bag(values: list[Any], kind: K) -> dict[str, Any]:
@@ -194,7 +191,7 @@ def aggregate(scope: Scope, relation: Relation, node: tree.Call) -> Expr:  # noq
     value = binder.bind(node.arguments[0])
     arguments = list(node.arguments[1:])
     test = binder.truth(arguments.pop(0)) if name is not None else lambda _: True
-    most = _MOST
+    most = _LEGACY_MOST if node.name in ("makelist", "makeset") else _MOST
     if arguments and row.sized:
         most = binder.bind(arguments.pop(0)).value
     elif arguments and (name or node.name) not in ("dcount", "count_distinct"):
@@ -231,7 +228,7 @@ def _nothing(kind: K) -> Any:
 
 
 def _any(rows: list[Cursor]) -> Cursor:
-    return rows[ANY_ROW.get() % len(rows)]
+    return rows[CHOICE.get() % len(rows)]
 
 
 def rows_of(

@@ -169,7 +169,9 @@ def _case(binder: Binder, node: tree.Call) -> Expr:
 
 def _coalesce(binder: Binder, node: tree.Call) -> Expr:
     bound = [binder.bind(argument) for argument in node.arguments]
-    kind = common([value.kind for value in bound])
+    if bound[0].kind is K.DYNAMIC:
+        raise Refused("coalesce() of dynamic values")
+    kind = common([value.kind for value in bound if value.kind is not K.DYNAMIC])
     parts = [to(value, kind).of for value in bound]
 
     def value(row: Cursor) -> Any:
@@ -180,8 +182,6 @@ def _coalesce(binder: Binder, node: tree.Call) -> Expr:
                 return found
         return found if kind is K.STRING else None
 
-    if kind is K.DYNAMIC:
-        raise Refused("coalesce() of dynamic values")
     return Expr(kind, value)
 
 
@@ -446,8 +446,8 @@ _SPECIAL: dict[str, Callable[[Binder, tree.Call], Expr]] = {
     "next": _neighbour(1),
     "row_number": _row_number,
     "row_cumsum": _cumulated,
-    "abs": _own_type(functions_number.ABS, lambda kind: kind),
-    "sign": _own_type(functions_number.SIGN, lambda kind: K.REAL if kind is K.REAL else K.LONG),
+    "abs": _own_type(functions_number.ABS, lambda kind: K.LONG if kind is K.INT else kind),
+    "sign": _own_type(functions_number.SIGN, lambda _: K.REAL),
     "array_iff": _array_iff,
     "array_iif": _array_iff,
 }

@@ -380,7 +380,9 @@ def real_quotient(a: float, b: float) -> float:
 
 
 def _real_rest(a: float, b: float) -> float:
-    if b == 0 or not math.isfinite(a) or math.isnan(b):
+    if b == 0:
+        raise Refused("% of a real by zero: no page says what it is")
+    if not math.isfinite(a) or math.isnan(b):
         return math.nan
     if math.isinf(b):
         raise Refused("% by an infinity")

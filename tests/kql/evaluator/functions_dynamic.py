@@ -7,6 +7,7 @@ from typing import Any
 
 from lurewire.kql.types import KqlType as K
 
+from .model import in_any_order
 from .table import function
 from .values import Refused, canonical, json_text, sort_key, to_dynamic, to_text
 
@@ -70,7 +71,8 @@ def _without(bag: Any, keys: Any) -> Any:
 
 
 def _distinct(items: list[Any]) -> list[Any]:
-    return list({canonical(item): item for item in reversed(items)}.values())[::-1]
+    """A set: no page says in which order."""
+    return in_any_order(list({canonical(item): item for item in reversed(items)}.values())[::-1])
 
 
 def _union(*arrays: Any) -> list[Any]:
@@ -154,7 +156,7 @@ function("array_sort_asc", "d", K.DYNAMIC, _sorted(descending=False))
 function("array_sort_desc", "d", K.DYNAMIC, _sorted(descending=True))
 function("array_sum", "d", K.REAL, _sum)
 function("array_index_of", "da", K.LONG, _place, typed=True)
-function("bag_keys", "d", K.DYNAMIC, lambda value: list(value) if isinstance(value, dict) else None)
+function("bag_keys", "d", K.DYNAMIC, lambda value: in_any_order(list(value)) if isinstance(value, dict) else None)
 function("bag_pack pack", "a*", K.DYNAMIC, _pack, nulls=True, typed=True)
 function("pack_array", "a*", K.DYNAMIC, lambda *pairs: [to_dynamic(*pair) for pair in pairs], nulls=True, typed=True)
 function("bag_merge", "d*", K.DYNAMIC, _merged, nulls=True)

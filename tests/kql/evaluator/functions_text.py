@@ -24,16 +24,15 @@ def _substring(text: str, start: int, length: int | None = None) -> str:
 
 
 def _indexof(text: str, needle: str, start: int = 0, length: int = -1, occurrence: int = 1) -> int | None:
-    if occurrence < 0 or length < -1:
+    """The documented example finds a second place beyond the first window: the length bounds each search anew."""
+    place = len(text) + start if start < 0 else start
+    if occurrence < 0 or length < -1 or place < 0:
         return None
-    if start < 0:
-        start = max(len(text) + start, 0)
-    end = len(text) if length == -1 else min(start + length, len(text))
     if not needle or occurrence == 0:
         raise Refused("indexof() of an empty text")
-    place = start - 1
-    for _ in range(occurrence):
-        place = text.find(needle, place + 1, end)
+    for number in range(occurrence):
+        begin = place + 1 if number else place
+        place = text.find(needle, begin, len(text) if length == -1 else begin + length)
         if place < 0:
             return -1
     return place

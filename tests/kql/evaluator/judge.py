@@ -1,15 +1,14 @@
 """A query in the engine and in the evaluator, and whether both say the same.
 
-Rows are compared as a bag, or in their order where the query sorts; arrays of make_set and make_list whose order nothing
-says, and other choices that Kusto leaves open (ties of arg_max, take without sort), are found by giving the evaluator the
-same rows in other orders: what it then answers differently is open.
+Rows are compared as a bag, or in their order where the query sorts; arrays whose order nothing says (make_set, make_list,
+set_union), and other choices that Kusto leaves open (ties of arg_max, take without sort), are found by asking the evaluator
+again with rows and elements in other orders: what it then answers differently is open.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import random
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,13 +30,15 @@ from lurewire.kql import (
     compile as compile_kql,
 )
 
-from .aggregates import ANY_ROW
-from .model import Relation
+from .model import CHOICE, Relation
 from .pipeline import evaluate
 from .values import Refused, Stopped, json_text, plain
 
 #: 2026-01-02T00:00:00Z.
 NOW = 639_029_088_000_000_000
+
+#: How often the evaluator is asked before a difference counts as one.
+CHOICES = 25
 
 Outcome = Literal["agreed", "open", "refused", "uncompiled", "disagreed"]
 Database = Mapping[str, Relation]
@@ -181,27 +182,18 @@ def judge(text: str, database: Database, engine: Engine) -> Judgement:
     if not difference:
         return Judgement("agreed", rows=len(rows))
     answers = {tuple(sorted(_shapes(mine.rows, loose=True)))}
-    for seed in range(4):
-        other = _otherwise(text, database, seed)
+    for choice in range(1, CHOICES):
+        other = _otherwise(text, database, choice)
         if not same(other, rows):
             return Judgement("agreed", rows=len(rows))
         answers.add(tuple(sorted(_shapes(other.rows, loose=True))))
     return Judgement("open" if len(answers) > 1 else "disagreed", difference, len(rows))
 
 
-def _otherwise(text: str, database: Database, seed: int) -> Relation:
-    """The evaluator's answer where the rows come in another order, and another of several stands for all."""
-    chosen = ANY_ROW.set(seed + 1)
+def _otherwise(text: str, database: Database, choice: int) -> Relation:
+    """The evaluator's answer where what has no order comes in another one, and another of several rows stands for all."""
+    chosen = CHOICE.set(choice)
     try:
-        return evaluate(text, {name: _turned(relation, seed) for name, relation in database.items()}, NOW)
+        return evaluate(text, database, NOW)
     finally:
-        ANY_ROW.reset(chosen)
-
-
-def _turned(relation: Relation, seed: int) -> Relation:
-    rows = list(relation.rows)
-    if seed == 0:
-        rows.reverse()
-    else:
-        random.Random(seed).shuffle(rows)
-    return relation.with_rows(rows)
+        CHOICE.reset(chosen)

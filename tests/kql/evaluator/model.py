@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lurewire.kql.types import KqlType as K
 
@@ -15,6 +17,22 @@ if TYPE_CHECKING:
     from lurewire.kql import tree
 
 Row = tuple[Any, ...]
+Item = TypeVar("Item")
+#: Which of several answers is given where any may be: whoever asks again with another number learns whether it matters.
+CHOICE: ContextVar[int] = ContextVar("CHOICE", default=0)
+
+
+def in_any_order(items: list[Item]) -> list[Item]:
+    """Items whose order no page says: as they are by the first choice; by some others each of a few comes first once."""
+    choice = CHOICE.get()
+    if not choice or len(items) < 2:
+        return items
+    if choice % 2:
+        first = choice // 2 % len(items)
+        return [*items[first::-1], *items[:first:-1]]
+    moved = list(items)
+    random.Random(choice).shuffle(moved)
+    return moved
 
 
 @dataclass(slots=True)
@@ -29,6 +47,16 @@ class Relation:
 
     def with_rows(self, rows: list[Row], ranks: list[int] | None = None) -> Relation:
         return Relation(self.names, self.kinds, rows, ranks, self.label)
+
+    def in_any_order(self) -> Relation:
+        """The rows in an order that is as good: those that tie change places, and all where no order means something."""
+        if not CHOICE.get():
+            return self
+        order = in_any_order(list(range(len(self.rows))))
+        if self.ranks is None:
+            return self.with_rows([self.rows[at] for at in order])
+        order.sort(key=self.ranks.__getitem__)
+        return self.with_rows([self.rows[at] for at in order], [self.ranks[at] for at in order])
 
     def place(self, name: str) -> int:
         """Where a column stands; refused if it is not there."""

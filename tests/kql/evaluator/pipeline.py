@@ -16,7 +16,7 @@ from lurewire.kql.types import KqlType as K
 
 from .calls import bound_scope
 from .expressions import Binder, to
-from .model import Cursor, Expr, Relation, Row, Scope
+from .model import Cursor, Expr, Relation, Row, Scope, in_any_order
 from .values import Refused, checked_bin, convert, is_missing, sort_key
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def run_pipeline(pipeline: tree.Pipeline, scope: Scope) -> Relation:
         shown = source.name if isinstance(source, tree.Name | tree.Call) else type(source).__name__
         raise NoSource(f"the source {shown}")
     for operator in pipeline.operators:
-        rows = _operator(operator)(operator, rows, scope)
+        rows = _operator(operator)(operator, rows.in_any_order(), scope)
     return rows
 
 
@@ -166,7 +166,7 @@ def _sorted_by(given: Sequence[tree.Ordered], rows: Relation, scope: Scope) -> R
     for key in given:
         value = binder.bind(key.value.value if isinstance(key.value, tree.Named) else key.value)
         keys.append((to(value, K.STRING) if value.kind is K.DYNAMIC else value, key.descending, key.nulls_first))
-    order = list(range(len(rows.rows)))
+    order = in_any_order(list(range(len(rows.rows))))
     marks: list[list[Any]] = [[] for _ in order]
     # The last key first: each pass is stable.
     for value, descending, nulls_first in reversed(keys):

@@ -217,6 +217,8 @@ def _longs(of: Callable[[K], Texts]) -> list[Texts]:
         form("tolong({x})", x=st.one_of(s, of(K.REAL), of(K.BOOL), of(K.DYNAMIC))),
         form("array_length({x})", x=of(K.DYNAMIC)),
         form("indexof({x}, {y})", x=s, y=st.sampled_from(['"a"', '"o"', '"bar"', '"ä"'])),
+        form("indexof({x}, {y}, {a}, {n}, {k})", x=s, y=st.sampled_from(['"a"', '"o"', '"1"']), a=SMALL, n=SMALL, k=st.sampled_from(["1", "2", "3"])),
+        form("indexof({x}, {y}, {a}, {n})", x=s, y=st.sampled_from(['"a"', '"o"', '"bar"']), a=SMALL, n=SMALL),
         form("countof({x}, {y})", x=s, y=st.sampled_from(['"a"', '"oo"', '"b"'])),
         form("datetime_diff({part}, {x}, {y})", part=PARTS, x=t, y=t),
         form("bin({x}, {y})", x=n, y=SMALL),

@@ -242,6 +242,8 @@ def from_dynamic(value: Any, kind: K) -> Any:
         if kind is not K.BOOL:
             raise Refused(f"a dynamic bool as {kind}")
         return value
+    if isinstance(value, int | float) and kind in (K.DATETIME, K.TIMESPAN):
+        raise Refused(f"a dynamic number as {kind}: no page says what it counts")
     if isinstance(value, int):
         return convert(value, K.LONG, kind)
     if isinstance(value, float):

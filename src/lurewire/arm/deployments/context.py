@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lurewire.arm.deployments.budget import EVALUATION, size_of
+from lurewire.arm.deployments.loops import Bound
 from lurewire.arm.errors import InvalidTemplate
 from lurewire.expressions import ExpressionError, FunctionError, Syntax, evaluate
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from lurewire.arm.deployments.budget import Budget
     from lurewire.expressions import FunctionTable
 
 
@@ -51,21 +54,47 @@ class Names:
 
 
 @dataclass(slots=True)
+class Runtime:
+    """What only a running deployment can answer: its own resources and those that are there already.
+
+    `reference` gets a resource's name, symbolic name or id, the api-version and whether all of it is wanted;
+    `references` a loop's symbolic name and whether all is wanted; `listing` a `list...` function's name, the resource,
+    the api-version and the values to pass.
+    """
+
+    reference: Callable[[str, str | None, bool], Any]
+    references: Callable[[str, bool], list[Any]]
+    listing: Callable[[str, str, str, Any], Any]
+
+
+@dataclass(slots=True)
 class Context:
     """The context of the functions in `functions`: facts of the deployment, its names, and how to look at resources.
 
-    `reference` gets a resource's name or id, the api-version and whether all of it is wanted; it is None where Azure
-    allows no `reference`. `secret` becomes true as soon as a secure parameter is read.
+    `group` and `management_group` are None where the deployment is at no such scope; `prefix` is the id of what its
+    resources stand in, empty for the tenant. `runtime` is None where Azure allows no `reference`. `loops` has the
+    index of each copy loop around the expression, the innermost loop of a resource or an output under the empty name
+    too. `own` is the table with the template's own functions, `depth` how many of them are being called; `budget` is
+    what evaluating may still cost. `secret` becomes true as soon as a secure parameter is read.
     """
 
     tenant_id: str
-    subscription: dict[str, Any]
-    group: dict[str, Any]
+    subscription: dict[str, Any] | None
+    group: dict[str, Any] | None
     deployment: dict[str, Any]
     now: datetime
+    budget: Budget
+    prefix: str = ""
+    management_group: dict[str, Any] | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    providers: Callable[[str, str | None], Any] | None = None
     parameters: Names = field(default_factory=lambda: Names("parameter"))
     variables: Names = field(default_factory=lambda: Names("variable"))
-    reference: Callable[[str, str | None, bool], Any] | None = None
+    runtime: Runtime | None = None
+    loops: dict[str, int] = field(default_factory=dict)
+    lambdas: dict[str, Any] = field(default_factory=dict)
+    own: FunctionTable[Context] | None = None
+    depth: int = 0
     secret: bool = False
 
     def named(self, names: Names, name: str) -> Any:
@@ -78,9 +107,59 @@ class Context:
         """Evaluate `value`, and know whether a secure parameter was read on the way; raises `InvalidTemplate`."""
         before, self.secret = self.secret, False
         try:
-            evaluated = evaluate(value, table, self, Syntax.ARM, where)
-            return Value(evaluated, self.secret)
+            self.spend(EVALUATION, where)
+            found = self._tree(value, self.own or table, where)
+            self.budget.spend(size_of(found, plain=True))
+            return Value(found, self.secret)
         except ExpressionError as error:
             raise InvalidTemplate(f"Deployment template validation failed: {error}", target=where) from error
+        except FunctionError as error:
+            raise _refused(error, where) from None
         finally:
             self.secret = self.secret or before
+
+    def spend(self, units: int, where: str) -> None:
+        """Pay for work on the template; raises `InvalidTemplate`."""
+        try:
+            self.budget.spend(units)
+        except FunctionError as error:
+            raise _refused(error, where) from None
+
+    def _tree(self, value: Any, table: FunctionTable[Context], where: str) -> Any:
+        if isinstance(value, Bound):
+            outside = self.loops
+            self.loops = outside | value.loops
+            try:
+                return evaluate(str(value), table, self, Syntax.ARM, where)
+            finally:
+                self.loops = outside
+        if isinstance(value, list):
+            return [self._tree(item, table, f"{where}/{index}") for index, item in enumerate(value)]
+        if isinstance(value, dict):
+            result: dict[str, Any] = {}
+            for name, item in value.items():
+                result[self._name(name, table, where)] = self._tree(item, table, f"{where}/{pointer(name)}")
+            return result
+        if not isinstance(value, str) or not value.startswith("["):
+            return value
+        return evaluate(value, table, self, Syntax.ARM, where)
+
+    def _name(self, name: str, table: FunctionTable[Context], where: str) -> str:
+        if not name.startswith("["):
+            return name
+        outside = self.loops
+        self.loops = outside | (name.loops if isinstance(name, Bound) else {})
+        try:
+            [evaluated] = evaluate({str(name): None}, table, self, Syntax.ARM, where)
+        finally:
+            self.loops = outside
+        return str(evaluated)
+
+
+def _refused(error: FunctionError, where: str) -> InvalidTemplate:
+    return InvalidTemplate(f"Deployment template validation failed: what is at {where} {error.detail}", target=where)
+
+
+def pointer(name: str) -> str:
+    """A property name as segment of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")

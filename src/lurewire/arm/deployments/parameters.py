@@ -64,13 +64,17 @@ class VaultReference:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A declared parameter with what the deployment supplies for it; `given` is None where nothing is."""
+    """A declared parameter with what the deployment supplies for it; `given` is None where nothing is.
+
+    `secret` is one whose value comes from a secure parameter of the template around this one.
+    """
 
     name: str
     kind: Kind
     declaration: dict[str, Any]
     given: dict[str, Any] | None
     reference: VaultReference | None
+    secret: bool = False
 
     @property
     def where(self) -> str:
@@ -78,8 +82,11 @@ class Parameter:
         return f"/parameters/{self.name}"
 
 
-def declared(template: dict[str, Any], supplied: Any) -> list[Parameter]:
-    """The template's parameters; raises `InvalidTemplate` where supplied and declared ones do not meet."""
+def declared(template: dict[str, Any], supplied: Any, secret: frozenset[str] = frozenset()) -> list[Parameter]:
+    """The template's parameters; raises `InvalidTemplate` where supplied and declared ones do not meet.
+
+    `secret` are the names, in lower case, of those that are given something secret.
+    """
     declarations = template.get("parameters") or {}
     given = supplied or {}
     if not isinstance(declarations, dict) or not isinstance(given, dict):
@@ -96,10 +103,13 @@ def declared(template: dict[str, Any], supplied: Any) -> list[Parameter]:
         )
         raise InvalidTemplate(message)
     by_name = {name.lower(): value for name, value in given.items()}
-    return [_parameter(name, one, by_name.get(name.lower())) for name, one in declarations.items()]
+    return [
+        _parameter(name, one, by_name.get(name.lower()), secret=name.lower() in secret)
+        for name, one in declarations.items()
+    ]
 
 
-def _parameter(name: str, declaration: Any, given: Any) -> Parameter:
+def _parameter(name: str, declaration: Any, given: Any, *, secret: bool) -> Parameter:
     where = f"/parameters/{name}"
     if not isinstance(declaration, dict):
         raise _invalid(where, "a parameter must be an object with a type")
@@ -115,7 +125,7 @@ def _parameter(name: str, declaration: Any, given: Any) -> Parameter:
     if not isinstance(given, dict) or not ("value" in given) ^ ("reference" in given):
         raise _invalid(where, "what is supplied must be an object with either 'value' or 'reference'")
     reference = _reference(where, kind, given["reference"]) if "reference" in given else None
-    return Parameter(name, kind, declaration, given, reference)
+    return Parameter(name, kind, declaration, given, reference, secret)
 
 
 def _reference(where: str, kind: Kind, reference: Any) -> VaultReference:
@@ -152,7 +162,7 @@ def resolve(
 
 
 def _value(parameter: Parameter, context: Context, read_secret: Callable[[Parameter, VaultReference], str]) -> Value:
-    secret = parameter.kind.secure
+    secret = parameter.kind.secure or parameter.secret
     if parameter.reference is not None:
         value: Any = read_secret(parameter, parameter.reference)
     elif parameter.given is not None:

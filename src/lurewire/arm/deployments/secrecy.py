@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 SHOWN_INSTEAD = "*******"
 _SHORTEST_PART = 4
+_SECURE = frozenset({"securestring", "secureobject"})
 
 
 class Redactor:
@@ -43,6 +44,19 @@ class Redactor:
         for part in self._parts:
             text = text.replace(part, SHOWN_INSTEAD)
         return text
+
+
+def without_defaults(value: Any) -> Any:
+    """A template without the default values of its secure parameters, those of templates and workflows in it too."""
+    if isinstance(value, list):
+        return [without_defaults(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    is_secure = str(value.get("type", "")).lower() in _SECURE
+    return {
+        name: Redactor([child])(child) if is_secure and name == "defaultValue" else without_defaults(child)
+        for name, child in value.items()
+    }
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -1,72 +1,65 @@
-"""Template deployments of a resource group: checked, run within the request, kept with their operations."""
+"""Template deployments: checked, predicted, run within the request, kept with their operations."""
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
-
-from lurewire.arm.deployments.context import Context
-from lurewire.arm.deployments.plan import Plan, make_plan
+from lurewire.arm.deployments.budget import Budget
+from lurewire.arm.deployments.complete import surplus
+from lurewire.arm.deployments.contents import linked
+from lurewire.arm.deployments.planner import Planner, TemplateSecrets
+from lurewire.arm.deployments.records import Records
+from lurewire.arm.deployments.request import Request, read_request
 from lurewire.arm.deployments.run import Run
-from lurewire.arm.deployments.show import moment_text, named, operations, results, shown_parameter, template_hash
+from lurewire.arm.deployments.secrecy import without_defaults
+from lurewire.arm.deployments.show import (
+    moment_text,
+    named,
+    operations,
+    results,
+    shown_parameter,
+    template_hash,
+    warnings,
+)
+from lurewire.arm.deployments.target import Level, Target
+from lurewire.arm.deployments.whatif import WhatIf, result_format
 from lurewire.arm.errors import (
     DeploymentActive,
     DeploymentForbidden,
     DeploymentNotFound,
-    InvalidDeployment,
-    ResourceGroupNotFound,
-    VaultReferenceFailed,
-    VaultReferenceForbidden,
+    DeploymentNotRunning,
+    InvalidTemplate,
 )
-from lurewire.arm.tables import deployments
-from lurewire.core.errors import Forbidden, WireError
+from lurewire.core.errors import Forbidden
+from lurewire.core.resources import ResourceId
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from lurewire.arm.containers import Account
-    from lurewire.arm.deployments.parameters import Parameter, VaultReference
+    from lurewire.arm.deployments.plan import Plan
+    from lurewire.arm.deployments.run import Permission
     from lurewire.arm.store import ResourceStore
     from lurewire.core.clock import Clock
     from lurewire.core.database import Database
     from lurewire.core.http import Gatekeeper
     from lurewire.core.limits import Limits
     from lurewire.core.principal import Principal
-    from lurewire.core.resources import ResourceId
+
+__all__ = ["TYPE", "Deployments", "TemplateSecrets"]
 
 Bodies = list[dict[str, Any]]
 
 TYPE = "Microsoft.Resources/deployments"
-_KNOWN = {"mode", "template", "parameters", "debugSetting", "expressionEvaluationOptions"}
-
-
-class TemplateSecrets(Protocol):
-    """Who resolves a parameter's key vault reference: the vault room."""
-
-    def template_secret(self, principal: Principal | None, vault: ResourceId, name: str, version: str) -> str:
-        """The secret's value; raises `Forbidden` or a `WireError`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    group: ResourceId
-    name: str
-    body: dict[str, Any]
-    principal: Principal | None
-    correlation_id: str
-
-    @property
-    def id(self) -> ResourceId:
-        """The deployment's id."""
-        return self.group.extension("Microsoft.Resources", "deployments", self.name)
 
 
 class Deployments:
-    """What the deployment routes and the first start of an install call."""
+    """What the deployment routes and the first start of an install call.
+
+    `at` is everywhere the resource group, subscription or management group of a deployment, None for the tenant.
+    """
 
     def __init__(
         self,
@@ -78,216 +71,237 @@ class Deployments:
         account: Account,
         limits: Limits,
     ) -> None:
-        self._db = db
-        self._clock = clock
-        self._store = store
+        self.clock = clock
+        self.store = store
+        self.planner = Planner(store, account, vault, clock, limits)
+        self._records = Records(db)
         self._gatekeeper = gatekeeper
-        self._vault = vault
         self._account = account
-        self._limits = limits
-        self._active: set[str] = set()
+        self._active: dict[str, bool] = {}  # by key: whether it is to be canceled
+        self._listings: dict[tuple[str, str], Callable[[ResourceId], Awaitable[Any]]] = {}
+
+    def register_listing(self, kind: str, name: str, answer: Callable[[ResourceId], Awaitable[Any]]) -> None:
+        """Let templates call the `list...` function `name` on resources of a type; `answer` raises `WireError`s."""
+        self._listings[kind.lower(), name.lower()] = answer
 
     async def start(self) -> None:
         """Declare what an earlier process left unfinished to have failed."""
-        running = sa.select(deployments).where(deployments.c.state == "Running")
-        for row in self._db.read(lambda conn: conn.execute(running).all()):
-            body = msgspec.json.decode(row.body)
+        for scope, body, done in self._records.unfinished():
             body["properties"] |= {
                 "provisioningState": "Failed",
                 "error": {"code": "DeploymentFailed", "message": "The server stopped while the deployment ran."},
             }
-            await self._save(row.key, row.group_key, body, msgspec.json.decode(row.operations))
+            await self._records.save(scope, body, done)
 
     async def deploy(
         self,
-        group: ResourceId,
+        at: ResourceId | None,
         name: str,
         body: dict[str, Any],
         principal: Principal | None = None,
         correlation_id: str | None = None,
+        api_version: str = "",
     ) -> dict[str, Any]:
         """Run the deployment `{"properties": {"mode", "template", "parameters"}}` and return it as a GET shows it.
 
         Raises `ArmError`s for what is wrong beforehand: then nothing was changed. What fails later is in the returned
         body's `properties.error`. `principal` None is the platform itself, which may do everything.
         """
-        request = _Request(group, name, body, principal, correlation_id or str(uuid.uuid4()))
-        key = request.id.key
-        if key in self._active:
-            raise DeploymentActive(f"Unable to edit or replace deployment '{name}': it is still active.")
-        self._active.add(key)
-        try:
-            return await self._deploy(request)
-        finally:
-            self._active.discard(key)
+        request = self._read(at, name, body, principal, correlation_id or str(uuid.uuid4()), api_version)
+        self._check_idle(request)
+        plan = await self._checked(request)
+        return await self.run(request, plan)
 
-    async def _deploy(self, request: _Request) -> dict[str, Any]:
-        group, principal = request.group, request.principal
-        plan = self._plan(request)
-        started = self._clock.now()
-        shown = self._shown(request, plan, "Running")
-        await self._save(request.id.key, group.key, shown, [])
-        outcome = await Run(plan, self._store, self._clock, principal, self._permission(principal)).carry_out()
-        state = "Succeeded" if outcome.error is None else "Failed"
-        shown = self._shown(request, plan, state)
-        shown["properties"] |= results(outcome, self._clock.now() - started)
-        await self._save(request.id.key, group.key, shown, operations(request.id, outcome))
+    async def run(self, request: Request, plan: Plan) -> dict[str, Any]:
+        """Carry a plan out and keep its deployment; gives it as a GET shows it."""
+        self._check_idle(request)
+        key = request.id.key
+        self._active[key] = False
+        try:
+            return await self._run(request, plan, key)
+        finally:
+            del self._active[key]
+
+    async def _run(self, request: Request, plan: Plan, key: str) -> dict[str, Any]:
+        started, scope = self.clock.now(), request.target.key
+        template = without_defaults(plan.redactor(request.template))
+        await self._records.save(scope, self._shown(request, plan, "Running"), [], template)
+        is_complete = request.mode == "Complete"
+        run = Run(
+            request,
+            plan,
+            self,
+            (lambda: surplus(self.store, request, plan)) if is_complete else list,
+            lambda: self._active[key],
+        )
+        outcome = await run.carry_out()
+        shown = self._shown(request, plan, outcome.state)
+        shown["properties"] |= results(outcome, self.clock.now() - started)
+        await self._records.save(scope, shown, operations(request.id, outcome))
         return shown
 
-    def validate(
-        self, group: ResourceId, name: str, body: dict[str, Any], principal: Principal | None = None
+    async def validate(
+        self, at: ResourceId | None, name: str, body: dict[str, Any], principal: Principal | None = None
     ) -> dict[str, Any]:
         """Check a deployment and change nothing; the answer lists the resources. Raises `ArmError`s."""
-        request = _Request(group, name, body, principal, str(uuid.uuid4()))
-        plan = self._plan(request)
+        request = self._read(at, name, body, principal, str(uuid.uuid4()))
+        plan = await self._checked(request)
         shown = self._shown(request, plan, "Succeeded")
-        deployed = [{"id": str(one.id)} for one in plan.resources if one.condition]
-        shown["properties"]["validatedResources"] = deployed
+        shown["properties"]["validatedResources"] = [{"id": str(one)} for one in _planned(plan)]
         return shown
 
-    def get(self, group: ResourceId, name: str) -> dict[str, Any]:
+    async def what_if(
+        self,
+        at: ResourceId | None,
+        name: str,
+        body: dict[str, Any],
+        principal: Principal | None = None,
+        api_version: str = "",
+    ) -> dict[str, Any]:
+        """What a deployment would change, as the `properties` of the answer. Raises `ArmError`s."""
+        request = self._read(at, name, body, principal, str(uuid.uuid4()), api_version)
+        full = result_format(body["properties"]) == "FullResourcePayloads"
+        plan = await self._checked(request)
+        return await WhatIf(self.store, request, self.permission(request), full=full).result(plan)
+
+    def cancel(self, at: ResourceId | None, name: str) -> None:
+        """Have a running deployment stop before its next resource; raises `DeploymentNotRunning`."""
+        target = Target(at).deployment(name)
+        if target.key not in self._active:
+            shown = self.get(at, name)
+            state = shown["properties"]["provisioningState"]
+            raise DeploymentNotRunning(f"The deployment '{name}' cannot be canceled: it is in the state '{state}'.")
+        self._active[target.key] = True
+
+    def get(self, at: ResourceId | None, name: str) -> dict[str, Any]:
         """A deployment; raises `DeploymentNotFound`."""
-        body: dict[str, Any] = msgspec.json.decode(self._row(group, name).body)
-        return body
-
-    def exists(self, group: ResourceId, name: str) -> bool:
-        """Whether there is such a deployment."""
-        return self._state(group.extension("Microsoft.Resources", "deployments", name)) is not None
-
-    def list(self, group: ResourceId) -> Bodies:
-        """The deployments of a resource group; raises `ResourceGroupNotFound`."""
-        self._group(group)
-        query = sa.select(deployments.c.body).where(deployments.c.group_key == group.key)
-        return [msgspec.json.decode(body) for body in self._db.read(lambda conn: conn.execute(query).scalars().all())]
-
-    def operations(self, group: ResourceId, name: str) -> Bodies:
-        """What a deployment did, resource by resource; raises `DeploymentNotFound`."""
-        found: Bodies = msgspec.json.decode(self._row(group, name).operations)
+        self._check_scope(at)
+        found = self._records.get(Target(at).deployment(name))
+        if found is None:
+            raise DeploymentNotFound(name)
         return found
 
-    async def delete(self, group: ResourceId, name: str) -> bool:
-        """Forget a deployment, not what it deployed; False where there was none."""
-        key = group.extension("Microsoft.Resources", "deployments", name).key
-        gone = sa.delete(deployments).where(deployments.c.key == key)
-        return await self._db.write(lambda conn: conn.execute(gone).rowcount) > 0
+    def deployment(self, deployment: ResourceId) -> dict[str, Any] | None:
+        """A deployment by its id, None where there is none."""
+        return self._records.get(deployment)
+
+    def exists(self, at: ResourceId | None, name: str) -> bool:
+        """Whether there is such a deployment."""
+        return self._records.get(Target(at).deployment(name)) is not None
+
+    def list(self, at: ResourceId | None) -> Bodies:
+        """The deployments at a scope, the latest first; raises the 404 of the scope."""
+        self._check_scope(at)
+        return self._records.list(Target(at).key)
+
+    def operations(self, at: ResourceId | None, name: str) -> Bodies:
+        """What a deployment did, resource by resource; raises `DeploymentNotFound`."""
+        self._check_scope(at)
+        found = self._records.operations(Target(at).deployment(name))
+        if found is None:
+            raise DeploymentNotFound(name)
+        return found
+
+    def template(self, at: ResourceId | None, name: str) -> dict[str, Any]:
+        """The template that was deployed, without the values of secure parameters; raises `DeploymentNotFound`."""
+        self._check_scope(at)
+        found = self._records.template(Target(at).deployment(name))
+        if found is None:
+            raise DeploymentNotFound(name)
+        return found
+
+    async def delete(self, at: ResourceId | None, name: str) -> bool:
+        """Forget a deployment, not what it deployed; False where there was none. Raises `DeploymentActive`."""
+        deployment = Target(at).deployment(name)
+        if deployment.key in self._active:
+            raise DeploymentActive(f"Unable to delete deployment '{name}': it is still active.")
+        return await self._records.delete(deployment)
 
     async def delete_group(self, group: ResourceId) -> None:
         """Forget all deployments of a resource group."""
-        gone = sa.delete(deployments).where(deployments.c.group_key == group.key)
-        await self._db.write(lambda conn: conn.execute(gone))
+        await self._records.delete_all(group.key)
 
-    def _plan(self, request: _Request) -> Plan:
-        properties = request.body.get("properties")
-        if not isinstance(properties, dict):
-            raise InvalidDeployment("The request content is not valid: a deployment needs 'properties'.")
-        mode = str(properties.get("mode", ""))
-        if mode.lower() != "incremental":
-            raise InvalidDeployment(f"The deployment mode '{mode}' is not supported; 'Incremental' is.")
-        other = sorted(name for name, value in properties.items() if name not in _KNOWN and value is not None)
-        if other:
-            raise InvalidDeployment(f"'{other[0]}' is not supported in a deployment.")
-        template = properties.get("template")
-        if not isinstance(template, dict):
-            raise InvalidDeployment("A deployment needs a 'template', an object.")
-        context = self._context(request, template)
-        plan = make_plan(
-            template,
-            properties.get("parameters"),
-            context,
-            request.group,
-            self._limits,
-            lambda parameter, reference: self._secret(request.principal, parameter, reference),
-        )
-        self._check_rights(request, plan)
-        return plan
+    def permission(self, request: Request) -> Permission:
+        """The rights of who deploys."""
+        return self._permission(request.principal)
 
-    def _context(self, request: _Request, template: dict[str, Any]) -> Context:
-        subscription = self._account.subscription_id
-        return Context(
-            tenant_id=self._account.tenant_id,
-            subscription={
-                "id": f"/subscriptions/{subscription}",
-                "subscriptionId": subscription,
-                "tenantId": self._account.tenant_id,
-                "displayName": self._account.name,
-            },
-            group=self._group(request.group),
-            deployment={
-                "name": request.name,
-                "properties": {
-                    "template": {"contentVersion": template.get("contentVersion")},
-                    "templateHash": template_hash(template),
-                    "mode": "Incremental",
-                    "provisioningState": "Accepted",
-                },
-            },
-            now=self._clock.now(),
-        )
-
-    def _check_rights(self, request: _Request, plan: Plan) -> None:
-        permit = self._permission(request.principal)
-        refused = []
-        for resource in plan.resources:
-            if not resource.condition:
-                continue
-            try:
-                permit(f"{resource.id.type}/write", str(resource.id))
-            except Forbidden as error:
-                refused.append(
-                    {
-                        "code": "AuthorizationFailed",
-                        "target": str(resource.id),
-                        "message": (
-                            f"Authorization failed for template resource '{resource.full_name}' of type "
-                            f"'{resource.id.type}'. The client '{error.principal.app_id}' with object id "
-                            f"'{error.principal.object_id}' does not have permission to perform action "
-                            f"'{error.action}' at scope '{error.scope}'."
-                        ),
-                    }
-                )
-        if refused:
-            message = "Deployment failed with errors: " + " ".join(one["message"] for one in refused)
-            raise DeploymentForbidden(message, details=refused)
-
-    def _permission(self, principal: Principal | None) -> Any:
+    def _permission(self, principal: Principal | None) -> Permission:
         def permit(action: str, scope: str) -> None:
             if principal is not None and not self._gatekeeper.allows(principal, action, scope, data=False):
                 raise Forbidden(principal, action, scope)
 
         return permit
 
-    def _secret(self, principal: Principal | None, parameter: Parameter, reference: VaultReference) -> str:
-        try:
-            return self._vault.template_secret(principal, reference.vault, reference.name, reference.version)
-        except Forbidden as error:
-            message = f"The parameter '{parameter.name}' refers to the vault '{reference.vault}': {error}."
-            raise VaultReferenceForbidden(message, target=parameter.where) from None
-        except WireError as error:
-            message = f"The parameter '{parameter.name}' refers to the vault '{reference.vault}': {error.message}"
-            raise VaultReferenceFailed(message, target=parameter.where) from None
+    def _read(
+        self,
+        at: ResourceId | None,
+        name: str,
+        body: dict[str, Any],
+        principal: Principal | None,
+        correlation_id: str,
+        api_version: str = "",
+    ) -> Request:
+        body = linked(body, self.store.shown, self._permission(principal))
+        budget = Budget(self.planner.limits["arm.template_work"])
+        return read_request(Target(at), name, body, principal, correlation_id, budget, api_version)
 
-    def _group(self, group: ResourceId) -> dict[str, Any]:
-        self._store.check_parent(group)
-        body = self._store.shown(group)
-        if body is None:
-            raise ResourceGroupNotFound(group.name)
-        return body
+    async def listing(self, name: str, resource_id: ResourceId, value: Any) -> Any:
+        """The answer of a `list...` action of a resource; raises `InvalidTemplate` where there is no such action."""
+        answer = self._listings.get((resource_id.type.lower(), name.lower()))
+        if answer is None:
+            message = f"The type '{resource_id.type}' has no action '{name}' here, which a template calls."
+            raise InvalidTemplate(message, target=str(resource_id))
+        if value is not None:
+            raise InvalidTemplate(f"The action '{name}' of '{resource_id.type}' takes no values.")
+        self.store.check_exists(resource_id)
+        return await answer(resource_id)
 
-    def _shown(self, request: _Request, plan: Plan, state: str) -> dict[str, Any]:
-        template = request.body["properties"]["template"]
+    def _check_idle(self, request: Request) -> None:
+        if request.id.key in self._active:
+            message = f"Unable to edit or replace deployment '{request.name}': it is still active."
+            raise DeploymentActive(message)
+
+    def _check_scope(self, at: ResourceId | None) -> None:
+        target = Target(at)
+        if at is not None and target.level is not Level.TENANT:
+            self.store.check_exists(at)
+
+    async def _checked(self, request: Request) -> Plan:
+        # A template of hundreds of resources takes seconds: other requests are answered meanwhile.
+        plan, permit = await asyncio.to_thread(self.planner.plan, request), self.permission(request)
+        wanted = list(plan.writes())
+        if request.mode == "Complete":
+            wanted += [(f"{one.type}/delete", str(one)) for one in surplus(self.store, request, plan)]
+        refused = []
+        for action, scope in wanted:
+            try:
+                permit(action, scope)
+            except Forbidden as error:
+                refused.append(_refusal(error))
+        if refused:
+            message = "Deployment failed with errors: " + " ".join(one["message"] for one in refused)
+            raise DeploymentForbidden(message, details=refused)
+        return plan
+
+    def _shown(self, request: Request, plan: Plan, state: str) -> dict[str, Any]:
         providers: dict[str, dict[str, None]] = {}
         for resource in plan.resources:
-            providers.setdefault(resource.id.namespace, {})["/".join(resource.id.types)] = None
-        return {
-            "id": str(request.id),
-            "name": request.name,
-            "type": TYPE,
+            if not resource.existing:
+                providers.setdefault(resource.id.namespace, {})["/".join(resource.id.types)] = None
+        body: dict[str, Any] = {"id": str(request.id), "name": request.name, "type": TYPE}
+        if request.location is not None and request.target.level is not Level.GROUP:
+            body["location"] = request.location
+        if request.tags:
+            body["tags"] = request.tags
+        diagnostics = warnings(plan, self.store)
+        return body | {
             "properties": {
+                **({"diagnostics": diagnostics} if diagnostics else {}),
                 "provisioningState": state,
                 "correlationId": request.correlation_id,
-                "timestamp": moment_text(self._clock.now()),
-                "mode": "Incremental",
-                "templateHash": template_hash(template),
+                "timestamp": moment_text(self.clock.now()),
+                "mode": request.mode,
+                "templateHash": template_hash(request.template),
                 "parameters": {one.name: shown_parameter(plan, one) for one in plan.parameters},
                 "providers": [
                     {
@@ -306,26 +320,25 @@ class Deployments:
             },
         }
 
-    def _state(self, deployment: ResourceId) -> str | None:
-        query = sa.select(deployments.c.state).where(deployments.c.key == deployment.key)
-        return self._db.read(lambda conn: conn.execute(query).scalar())
 
-    def _row(self, group: ResourceId, name: str) -> Any:
-        self._group(group)
-        key = group.extension("Microsoft.Resources", "deployments", name).key
-        row = self._db.read(lambda conn: conn.execute(sa.select(deployments).where(deployments.c.key == key)).first())
-        if row is None:
-            raise DeploymentNotFound(name)
-        return row
+def _planned(plan: Plan) -> list[ResourceId]:
+    found: list[ResourceId] = []
+    for index, one in enumerate(plan.resources):
+        if one.deployed:
+            found.append(one.id)
+            found += _planned(plan.children[index]) if index in plan.children else []
+    return found
 
-    async def _save(self, key: str, group_key: str, body: dict[str, Any], operations: Bodies) -> None:
-        values = {
-            "key": key,
-            "group_key": group_key,
-            "state": body["properties"]["provisioningState"],
-            "body": msgspec.json.encode(body),
-            "operations": msgspec.json.encode(operations),
-        }
-        upsert = insert(deployments).values(values)
-        upsert = upsert.on_conflict_do_update(index_elements=["key"], set_=values)
-        await self._db.write(lambda conn: conn.execute(upsert))
+
+def _refusal(error: Forbidden) -> dict[str, Any]:
+    resource_id = ResourceId.parse(error.scope)
+    return {
+        "code": "AuthorizationFailed",
+        "target": error.scope,
+        "message": (
+            f"Authorization failed for template resource '{'/'.join(resource_id.names)}' of type "
+            f"'{resource_id.type}'. The client '{error.principal.app_id}' with object id "
+            f"'{error.principal.object_id}' does not have permission to perform action "
+            f"'{error.action}' at scope '{error.scope}'."
+        ),
+    }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lurewire.arm.deployments.parameters import Parameter
     from lurewire.arm.deployments.plan import Plan
     from lurewire.arm.deployments.run import Operation, Outcome
+    from lurewire.arm.store import ResourceStore
     from lurewire.core.resources import ResourceId
 
 Bodies = list[dict[str, Any]]
@@ -39,13 +40,30 @@ def named(plan: Plan, index: int) -> dict[str, Any]:
     return {"id": str(resource.id), "resourceType": resource.id.type, "resourceName": resource.full_name}
 
 
+def warnings(plan: Plan, store: ResourceStore) -> Bodies:
+    """What the deployer should know of a plan: a row for each resource type that nothing here acts on."""
+    inert: dict[str, str] = {}
+    for resource in plan.resources:
+        if resource.deployed and resource.nested is None and not store.acts_on(resource.id):
+            inert.setdefault(resource.id.type, str(resource.id))
+    return [
+        {
+            "level": "Warning",
+            "code": "ResourceTypeInert",
+            "message": f"Resources of the type '{kind}' are stored, and nothing here acts on them.",
+            "target": target,
+        }
+        for kind, target in inert.items()
+    ]
+
+
 def results(outcome: Outcome, duration: timedelta) -> dict[str, Any]:
     """What a finished deployment shows beside its plan."""
-    put = [one for one in outcome.operations if one.error is None]
+    put = [one for one in outcome.operations if one.error is None and one.what == "Create"]
     results: dict[str, Any] = {
         "duration": f"PT{duration.total_seconds():.7f}S",
         "outputs": outcome.outputs,
-        "outputResources": [{"id": str(one.resource.id)} for one in put],
+        "outputResources": [{"id": str(one.target)} for one in put],
     }
     return results if outcome.error is None else results | {"error": outcome.error}
 
@@ -57,16 +75,17 @@ def operations(deployment: ResourceId, outcome: Outcome) -> Bodies:
 
 def _operation(deployment: ResourceId, operation: Operation) -> dict[str, Any]:
     properties: dict[str, Any] = {
-        "provisioningOperation": "Create",
+        "provisioningOperation": operation.what,
         "provisioningState": "Succeeded" if operation.error is None else "Failed",
         "timestamp": moment_text(operation.ended),
         "duration": f"PT{(operation.ended - operation.started).total_seconds():.7f}S",
         "statusCode": _STATUS_NAMES.get(operation.status, "InternalServerError"),
         "targetResource": {
-            "id": str(operation.resource.id),
-            "resourceType": operation.resource.id.type,
-            "resourceName": operation.resource.full_name,
-            "apiVersion": operation.resource.api_version,
+            "id": str(operation.target),
+            "resourceType": operation.target.type,
+            "resourceName": "/".join(operation.target.names),
+            **({"apiVersion": operation.api_version} if operation.api_version else {}),
+            **({"symbolicName": operation.symbol} if operation.symbol else {}),
         },
     }
     if operation.error is not None:

@@ -134,8 +134,8 @@ class Scalars:
 
     def __init__(self, columns: Mapping[int, Node], subquery: Subquery, outer: Mapping[int, Node]) -> None:
         self.columns = columns
-        #: The columns that hold the texts of paths, by the paths' identities: a path may hold what has no hash.
-        self.texts: Mapping[int, int] = {}
+        #: The columns that hold the texts of paths and what was drawn, by identities: a path may hold what has no hash.
+        self.apart: Mapping[int, int] = {}
         self._subquery = subquery
         #: Columns of the SELECTs around this one.
         self._outer = outer
@@ -186,6 +186,8 @@ class Scalars:
 
     def call(self, value: plan.Call) -> Node:
         """A function, by its registry row."""
+        if id(value) in self.apart:
+            return self.columns[self.apart[id(value)]]
         arguments = [self.lower(argument) for argument in value.arguments]
         node = value.function.lower[NAME](arguments, value)
         if value.type is not KqlType.STRING or value.function.never_null:
@@ -378,7 +380,7 @@ class Scalars:
 
     def path_text(self, value: plan.Path) -> Node:
         """What a path leads to as text, strings without quotes."""
-        known = self.texts.get(id(value))
+        known = self.apart.get(id(value))
         return self._path(value, as_text=True) if known is None else self.columns[known]
 
     def path(self, value: plan.Path) -> Node:

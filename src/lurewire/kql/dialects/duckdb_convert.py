@@ -142,8 +142,13 @@ def _bool_from_text(node: Node) -> Node:
     return duckdb_time.bind(node, "b", body)
 
 
+#: The 32 digits of a guid at the start of a text; what comes after them is ignored
+#: (https://learn.microsoft.com/kusto/query/toguid-function).
+_GUID = r"^[ {]*([0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12})"
+
+
 def _guid_from_text(node: Node) -> Node:
-    return sql.try_cast(call("trim", node, text(" {}")), sql.UUID)
+    return sql.try_cast(call("regexp_extract", node, text(_GUID), sql.number(1)), sql.UUID)
 
 
 _FROM_TEXT: dict[KqlType, Callable[[Node], Node]] = {

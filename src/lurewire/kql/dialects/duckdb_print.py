@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 
+from .sql import Renamed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -71,7 +73,13 @@ class _Printer:
 
     def listed(self, nodes: list[Node]) -> str:
         """Nodes with commas between."""
-        return ", ".join([self.text(node) for node in nodes])
+        written, text = self._written.get, self.text
+        return ", ".join([written(id(node)) or text(node) for node in nodes])
+
+    def renamed(self, node: Node) -> str:
+        """Columns AS names."""
+        columns, names = node.args["expressions"], node.args["names"]
+        return ", ".join([f"{self.text(column)} AS {name}" for column, name in zip(columns, names, strict=True)])
 
     def optional(self, node: Node, part: str) -> str:
         """A part of a node, or nothing."""
@@ -279,7 +287,9 @@ _ROWS = cast(
     "dict[type[exp.Expression], Callable[[_Printer, Any], str]]",
     {
         **dict.fromkeys(_INFIX, _Printer.infix),
-        exp.Alias: lambda printer, node: f"{printer.text(node.args['this'])} AS {printer.text(node.args['alias'])}",
+        exp.Alias: lambda printer, node: (
+            f"{printer.text(node.args['this'])} AS {printer.identifier(node.args['alias'])}"
+        ),
         exp.Anonymous: _Printer.call,
         exp.Between: _Printer.between,
         exp.Boolean: _Printer.boolean,
@@ -318,6 +328,7 @@ _ROWS = cast(
         exp.Values: _Printer.values,
         exp.Where: _Printer.clause,
         exp.Window: _Printer.window,
+        Renamed: _Printer.renamed,
         exp.With: _Printer.with_,
     },
 )

@@ -64,7 +64,7 @@ class Relations(Joins):
         needed = {column.id for column in bound.columns}
         select = self._relation(bound.relation, needed)
         items: list[Node] = [
-            exp.Alias(this=select.columns[column.id], alias=sql.identifier(f"c{position}"))
+            sql.alias(select.columns[column.id], sql.identifier(f"c{position}"))
             for position, column in enumerate(bound.columns)
         ]
         items.extend(_quoted_alias(node, name) for name, node in select.identity.items())
@@ -155,6 +155,7 @@ class Relations(Joins):
         count = Counter(number for own in held for number in own)
         by_name = len(kept) * len(held) - count.total() > _ABSENT_CELLS and len(count) == len(kept)
         legs: list[Node] = []
+        names = {} if by_name else {number: sql.identifier(f"v{number}") for number in kept}
         first = last = self._aliases
         for leg, own in zip(union.legs, held, strict=True):
             # Legs do not see each other: the same names in each let them share what they compute alike.
@@ -167,14 +168,16 @@ class Relations(Joins):
                 select = self._wrap(select, _read(values.values()))
             select.order = []
             scalars = self._using(select)
-            items: list[Node] = [
-                exp.Alias(this=scalars.lower(value), alias=sql.identifier(f"v{number}"))
-                for number, value in values.items()
-            ]
+            nodes = [scalars.lower(value) for value in values.values()]
+            if by_name and nodes:
+                items: list[Node] = [sql.renamed(nodes, tuple([f"v{number}" for number in values]))]
+            else:
+                items = [sql.alias(node, names[number]) for node, number in zip(nodes, values, strict=True)]
             legs.append(self._finish(select, items or [exp.Alias(this=sql.number(1), alias=sql.identifier("one"))]))
         self._aliases = max(last, self._aliases)
         alias = self._alias()
-        rows = exp.Subquery(this=_all_of(legs, by_name=by_name), alias=exp.TableAlias(this=sql.identifier(alias)))
+        together = {"this": _all_of(legs, by_name=by_name), "alias": _table_alias(alias)}
+        rows = sql.light(exp.Subquery, together)
         columns: dict[int, Node] = {number: sql.column(alias, f"v{number}") for number in kept}
         if by_name:
             for number, kind in kept.items():
@@ -231,9 +234,9 @@ class Relations(Joins):
         read = _read([operator.predicate])
         if select.limit is not None or select.group is not None or not _all_simple(select, read):
             select = self._wrap(select, used | read)
-        select, texts = self._with_texts(select, [operator.predicate], used | read)
+        select, apart = self._with_apart(select, [operator.predicate], used | read)
         scalars = self._using(select)
-        scalars.texts = texts
+        scalars.apart = apart
         select.where.append(scalars.predicate(operator.predicate))
         return select
 
@@ -245,9 +248,9 @@ class Relations(Joins):
         if aggregated or not _all_simple(select, read - {v.id for _, v in wanted if isinstance(v, plan.ColumnRef)}):
             select = self._wrap(select, (used - {number for number, _ in wanted}) | read)
         values = [value for _, value in wanted]
-        select, texts = self._with_texts(select, values, (used - {number for number, _ in wanted}) | read)
+        select, apart = self._with_apart(select, values, (used - {number for number, _ in wanted}) | read)
         scalars = self._using(select)
-        scalars.texts = texts
+        scalars.apart = apart
         select.columns = {**select.columns, **{number: scalars.lower(value) for number, value in wanted}}
         return select
 
@@ -425,22 +428,30 @@ class Relations(Joins):
 
     # SELECT levels
 
-    def _with_texts(
+    def _with_apart(
         self, select: _Select, values: Sequence[plan.Scalar], keep: set[int]
     ) -> tuple[_Select, dict[int, int]]:
-        """The SELECT with a column for each path whose text `values` convert: a conversion reads it several times."""
-        paths = {id(path): path for value in values for path in plan.converted_paths(value)}
-        if not paths or not self.tuned:
+        """The SELECT with a column for each thing that the SQL of `values` may read several times.
+
+        For the text of a path that is a matter of time; what is random must be drawn once for all that reads it.
+        """
+        often = {id(part): part for value in values for part in plan.read_often(value)}
+        if not self.tuned:
+            often = {identity: part for identity, part in often.items() if isinstance(part, plan.Call)}
+        if not often:
             return select, {}
         scalars = self._using(select)
-        texts = {identity: self._number_apart() for identity in paths}
-        made = {texts[identity]: scalars.path_text(path) for identity, path in paths.items()}
+        apart = {identity: self._number_apart() for identity in often}
+        made = {
+            apart[identity]: scalars.path_text(part) if isinstance(part, plan.Path) else scalars.lower(part)
+            for identity, part in often.items()
+        }
         select.columns = {**select.columns, **made}
-        return self._wrap(select, keep | set(texts.values())), texts
+        return self._wrap(select, keep | set(apart.values())), apart
 
     def _using(self, select: _Select) -> Scalars:
         self._scalars.columns = select.columns
-        self._scalars.texts = {}
+        self._scalars.apart = {}
         return self._scalars
 
     def _wrap(self, select: _Select, keep: set[int]) -> _Select:
@@ -471,13 +482,13 @@ class Relations(Joins):
     def _finish(self, select: _Select, items: list[Node]) -> Node:
         parts: dict[str, Node | list[Node]] = {"expressions": items or [sql.number(1)]}
         if select.source is not None:
-            parts["from_"] = exp.From(this=select.source)
+            parts["from_"] = sql.light(exp.From, {"this": select.source})
         if select.joins:
             parts["joins"] = select.joins
         if select.distinct_on:
             parts["distinct"] = exp.Distinct(on=exp.Tuple(expressions=select.distinct_on))
         if select.where:
-            parts["where"] = exp.Where(this=sql.both(*select.where))
+            parts["where"] = sql.light(exp.Where, {"this": sql.both(*select.where)})
         if select.group is not None:
             # Without keys there is one row, even where none of its aggregates is asked for.
             parts["group"] = exp.Group(expressions=select.group or [exp.Tuple(expressions=[])])
@@ -485,7 +496,7 @@ class Relations(Joins):
             parts["order"] = exp.Order(expressions=[_ordered(key) for key in select.order])
         if select.limit is not None:
             parts["limit"] = exp.Limit(expression=sql.number(select.limit))
-        return exp.Select(**parts)
+        return sql.light(exp.Select, parts)
 
 
 #: Aggregates that give the row with the greatest or least value of their group, and whether it is the greatest.
@@ -575,7 +586,7 @@ def _all_of(legs: Sequence[Node], *, by_name: bool = False) -> Node:
         return legs[0]
     middle = len(legs) // 2
     left, right = (_all_of(part, by_name=by_name) for part in (legs[:middle], legs[middle:]))
-    return exp.Union(this=left, expression=right, distinct=False, by_name=by_name)
+    return sql.light(exp.Union, {"this": left, "expression": right, "distinct": False, "by_name": by_name})
 
 
 def _record(outputs: Sequence[Node]) -> Node | None:
@@ -609,9 +620,13 @@ def _cell(kind: KqlType, value: object, *, first: bool) -> Node:
 
 
 def _table(table: Table, alias: str) -> Node:
-    parts = [exp.Identifier(this=part, quoted=True) for part in table.relation.split(".")]
+    parts = [sql.identifier(part, quoted=True) for part in table.relation.split(".")]
     names = dict(zip(("this", "db", "catalog"), reversed(parts), strict=False))
-    return exp.Table(**names, alias=exp.TableAlias(this=sql.identifier(alias)))
+    return sql.light(exp.Table, {**names, "alias": _table_alias(alias)})
+
+
+def _table_alias(name: str) -> Node:
+    return sql.light(exp.TableAlias, {"this": sql.identifier(name)})
 
 
 def _quoted_alias(node: Node, name: str) -> Node:

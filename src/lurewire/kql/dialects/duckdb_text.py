@@ -92,13 +92,18 @@ def _term(kind: str, case_sensitive: bool, subject: Node, needle: str, predicate
     looks for its first letters), so the needle alone is looked for first; what has it not cannot have it as a term.
     """
     exact = _exact(kind, case_sensitive, subject, needle)
-    if not _edges(kind, needle)[0] or not isinstance(subject, exp.Column) or len(needle) < _SHORTEST_LOOKED_FOR:
+    if not _edges(kind, needle)[0] or not _read_twice(subject) or len(needle) < _SHORTEST_LOOKED_FOR:
         return exact
     if case_sensitive:
         found = call("contains", subject, text(needle))
     else:
         found = call("regexp_matches", subject, text("(?is)" + quote_regex(needle)))
     return sql.both(found, exact) if predicate else sql.case([(found, exact)], sql.boolean(False))
+
+
+def _read_twice(subject: Node) -> bool:
+    """Whether a text costs little beside what is looked for in it: a column, or the columns of a row together."""
+    return isinstance(subject, exp.Column) or (isinstance(subject, exp.Anonymous) and subject.this == "concat_ws")
 
 
 def term_of(kind: str, case_sensitive: bool, subject: Node, needle: Node) -> Node:
@@ -133,7 +138,7 @@ def contained(subject: Node, needle: str) -> Node:
     """
     exact = substring("contains", False, subject, text(needle))
     piece = max(_FOLDED_ALIKE.findall(needle), key=len, default="")
-    if not isinstance(subject, exp.Column) or len(piece) < _SHORTEST_LOOKED_FOR:
+    if not _read_twice(subject) or len(piece) < _SHORTEST_LOOKED_FOR:
         return exact
     return sql.both(call("regexp_matches", subject, text("(?is)" + quote_regex(piece))), exact)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from sqlglot import exp
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Node = exp.Expression
+_N = TypeVar("_N", bound=exp.Expression)
 
 _ATOMS = (exp.Column, exp.Literal, exp.Anonymous, exp.Cast, exp.Paren, exp.Placeholder, exp.Case, exp.Null, exp.Boolean)
 
@@ -26,19 +27,46 @@ DATE = exp.DType.DATE
 NULL = exp.Null()
 
 
-def identifier(name: str) -> exp.Identifier:
-    """A generated name, printed as it is."""
-    return exp.Identifier(this=name, quoted=False)
+def light(kind: type[_N], args: dict[str, Any]) -> _N:
+    """A node that does not say what holds it: nobody here asks.
+
+    A union of all tables has a million nodes, and without that circle they go when the last that needs them does.
+    """
+    node = kind.__new__(kind)
+    node.args = args
+    node.parent = node.arg_key = node.index = node.comments = node._type = node._meta = node._hash = None  # noqa: SLF001 - what its __init__ sets
+    return node
+
+
+class Renamed(exp.Expression):
+    """Columns with their names after AS, as many items of a SELECT do: one node for each would be most of a wide union."""
+
+    arg_types: ClassVar = {"expressions": True, "names": True}
+
+
+def renamed(columns: list[Node], names: tuple[str, ...]) -> Node:
+    """`t.a AS v1, t.b AS v2, ...`, of generated names."""
+    return light(Renamed, {"expressions": columns, "names": names})
+
+
+def identifier(name: str, *, quoted: bool = False) -> exp.Identifier:
+    """A generated name, printed as it is, or one in quotes."""
+    return light(exp.Identifier, {"this": name, "quoted": quoted})
 
 
 def column(table: str, name: str, *, quoted: bool = False) -> Node:
     """`table.name`."""
-    return exp.Column(this=exp.Identifier(this=name, quoted=quoted), table=identifier(table))
+    return light(exp.Column, {"this": identifier(name, quoted=quoted), "table": identifier(table)})
+
+
+def alias(node: Node, name: exp.Identifier) -> Node:
+    """`node AS name`."""
+    return light(exp.Alias, {"this": node, "alias": name})
 
 
 def text(value: str) -> Node:
     """A string literal."""
-    return exp.Literal(this=value, is_string=True)
+    return light(exp.Literal, {"this": value, "is_string": True})
 
 
 def number(value: int) -> Node:
@@ -55,7 +83,7 @@ def boolean(value: bool) -> Node:
 
 def call(name: str, *arguments: Node) -> Node:
     """A function call, by its name in the engine."""
-    return exp.Anonymous(this=name, expressions=list(arguments))
+    return light(exp.Anonymous, {"this": name, "expressions": list(arguments)})
 
 
 def data_type(kind: exp.DType, *sizes: int) -> exp.DataType:
@@ -186,10 +214,15 @@ def null_if_zero(node: Node) -> Node:
 
 
 def mod_positive(value: Node, size: Node) -> Node:
-    """The modulo of KQL: never negative (https://learn.microsoft.com/kusto/query/numerical-operators)."""
-    divisor = null_if_zero(size)
-    magnitude = divisor if isinstance(divisor, exp.Literal) else call("abs", divisor)
-    return modulo(add(modulo(value, divisor), magnitude), magnitude)
+    """The modulo of KQL: never negative (https://learn.microsoft.com/kusto/query/numerical-operators).
+
+    No step on the way leaves the 64 bits: the smallest number has no positive counterpart, and cannot be divided by -1.
+    """
+    if isinstance(size, exp.Literal) and size.this.isdigit() and 0 < int(size.this) < 2**62:
+        return modulo(add(modulo(value, size), size), size)
+    rest = modulo(value, case([(equal(size, number(-1)), number(1))], null_if_zero(size)))
+    above, below = binary(exp.GTE, rest, number(0)), binary(exp.LT, size, number(0))
+    return case([(above, add(rest, number(0))), (below, subtract(rest, size))], add(rest, size))
 
 
 def struct(fields: Mapping[str, Node]) -> Node:

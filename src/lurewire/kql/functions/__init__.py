@@ -34,6 +34,7 @@ from . import (
     strings,
     surroundings,
     tabular,
+    units,
     user_agents,
     windows,
 )
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "Conversion and type": conversion.FUNCTIONS,
     "Conditional": conditional.FUNCTIONS,
-    "Mathematical": (*math.FUNCTIONS, *special.FUNCTIONS),
+    "Mathematical": (*math.FUNCTIONS, *special.FUNCTIONS, *units.FUNCTIONS),
     "Datetime and timespan": dates.FUNCTIONS,
     "String": strings.FUNCTIONS,
     "Parsing and encoding": (*parsing.FUNCTIONS, *cef.FUNCTIONS, *user_agents.FUNCTIONS, *decimals.FUNCTIONS),

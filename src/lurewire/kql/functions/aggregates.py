@@ -145,7 +145,7 @@ def _make_bag(
     arguments: Sequence[Node], call: plan.AggregateCall, condition: Node | None, order: Sequence[Node]
 ) -> list[Node]:
     """One bag of all slots; of slots with the same key one is kept."""
-    del call, order
+    del order
     is_bag = sql.equal(sql.call("json_type", arguments[0]), sql.text("OBJECT"))
     bags = _over("list", arguments[0], is_bag if condition is None else sql.both(is_bag, condition))
     key, bag = sql.variable("k"), sql.variable("b")
@@ -174,6 +174,8 @@ def _make_bag(
         sql.variable("ps"),
         exp.Lambda(this=first, expressions=[sql.identifier("e"), sql.identifier("i")]),
     )
+    most = limits.LIST_ELEMENTS.value if call.limit is None else call.limit
+    kept = sql.call("list_slice", kept, sql.number(1), sql.number(most))
     written = sql.concat(
         duckdb_convert.json_string(sql.call("list_extract", sql.variable("w"), sql.number(1))),
         sql.text(":"),
@@ -320,7 +322,7 @@ def _percents(call: plan.AggregateCall, first: int) -> list[float]:
     for argument in call.arguments[first:]:
         assert isinstance(argument, plan.Constant)
         value = argument.value
-        given = json.loads(value) if isinstance(value, str) else [value]
+        given = json.loads(str(value)) if argument.type is KqlType.DYNAMIC and value is not None else [value]
         for item in given if isinstance(given, list) else [given]:
             if isinstance(item, bool) or not isinstance(item, int | float | Decimal) or not 0 <= item <= 100:
                 message = f"{call.aggregate.name}(): '{item}' is no percentile between 0 and 100"
@@ -430,6 +432,7 @@ _BAG = Aggregate(
     "make_bag", (Param("expr", frozenset({KqlType.DYNAMIC})),), KqlType.DYNAMIC, _duckdb(_make_bag), "bag", sized=True
 )
 _ANY = Aggregate("take_any", _VALUE, same_as(0), _duckdb(_take_any), None, several=True, deterministic=False)
+_ANY_IF = Aggregate("take_anyif", _VALUE, same_as(0), _duckdb(_take_any), None, conditional=True, deterministic=False)
 _REALS = (Param("expr", NUMBERS | {KqlType.DYNAMIC}, KqlType.REAL),)
 _STDEV = Aggregate("stdev", _REALS, KqlType.REAL, _duckdb(_statistic("stddev_samp", 0)), "stdev")
 _VARIANCE = Aggregate("variance", _REALS, KqlType.REAL, _duckdb(_statistic("var_samp", 0)), "variance")
@@ -440,7 +443,8 @@ _COVARIANCE = Aggregate("covariance", _REALS * 2, KqlType.REAL, _duckdb(_paired(
 _COVARIANCEP = Aggregate("covariancep", _REALS * 2, KqlType.REAL, _duckdb(_paired("covar_pop")), "covariancep")
 _RANKED = Param("expr", _AVERAGED - {KqlType.DECIMAL})
 _WEIGHT = Param("weight", NUMBERS - {KqlType.DECIMAL})
-_PERCENT = Param("percentile", ALL_TYPES, None, literal=True)
+_PERCENT = Param("percentile", NUMBERS, None, literal=True)
+_PERCENTS = Param("percentile", ALL_TYPES, None, literal=True)
 _DYNAMIC = (Param("expr", frozenset({KqlType.DYNAMIC})),)
 _PERCENTILES_PAGE = "percentiles-aggregation-function"
 _WEIGHTED_PAGE = "percentilesw-aggregation-function"
@@ -488,9 +492,8 @@ AGGREGATES = (
         deterministic=False,
         page="take-any-aggregation-function",
     ),
-    Aggregate(
-        "take_anyif", _VALUE, same_as(0), _duckdb(_take_any), None, ("anyif",), conditional=True, deterministic=False
-    ),
+    _ANY_IF,
+    replace(_ANY_IF, name="anyif", prefix="anyif", page="take-anyif-aggregation-function"),
     Aggregate("arg_max", _VALUE, same_as(0), _duckdb(_arg("arg_max")), None, ("argmax",), several=True),
     Aggregate("arg_min", _VALUE, same_as(0), _duckdb(_arg("arg_min")), None, ("argmin",), several=True),
     _STDEV,
@@ -520,10 +523,10 @@ AGGREGATES = (
     ),
     Aggregate(
         "percentiles_array",
-        (_RANKED, _PERCENT),
+        (_RANKED, _PERCENTS),
         KqlType.DYNAMIC,
         _duckdb(_percentiles_array),
-        "percentile",
+        "percentiles",
         page=_PERCENTILES_PAGE,
         variadic=True,
     ),
@@ -542,15 +545,15 @@ AGGREGATES = (
     ),
     Aggregate(
         "percentilesw_array",
-        (_RANKED, _WEIGHT, _PERCENT),
+        (_RANKED, _WEIGHT, _PERCENTS),
         KqlType.DYNAMIC,
         _duckdb(_percentilesw_array),
-        "percentile",
+        "percentiles",
         page=_WEIGHTED_PAGE,
         variadic=True,
     ),
     _HLL,
-    _pair(_HLL, "hll_if"),
+    _pair(_HLL, "hll_if", prefix="hll_if"),
     Aggregate("hll_merge", _DYNAMIC, KqlType.DYNAMIC, _duckdb(_script(digests.MERGED_SKETCH)), "hll_merge"),
     Aggregate("tdigest", (_RANKED, _WEIGHT), KqlType.DYNAMIC, _duckdb(_tdigest), "tdigest", optional=1),
     Aggregate(
@@ -568,7 +571,6 @@ AGGREGATES = (
             (Param("expr", INTEGERS),),
             KqlType.LONG,
             _duckdb(_statistic(f"bit_{word}", None)),
-            f"binary_all_{word}",
         )
         for word in ("and", "or", "xor")
     ),

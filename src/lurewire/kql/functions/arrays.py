@@ -86,36 +86,34 @@ def _iff(condition: Json, then: Json, otherwise: Json) -> Json:
     return chosen
 
 
-def _rank(value: Json) -> int:
-    return 0 if isinstance(value, bool) else 1 if is_number(value) else 2 if isinstance(value, str) else 3
+def _rank(value: Json) -> int | None:
+    """The kinds of elements in the order in which they are sorted; null has none."""
+    return None if value is None else 0 if is_number(value) else 1 if isinstance(value, str) else 2
 
 
 def _compare(left: Json, right: Json) -> int:
-    """Numbers by value, texts by their bytes; other kinds after them, by their JSON text."""
-    first, second = _rank(left), _rank(right)
-    if first != second:
-        return first - second
-    if first == 2:
+    """Two values of one kind: numbers by value, texts by their bytes, others by their JSON text."""
+    if isinstance(left, str):
         left, right = left.encode(), right.encode()
-    elif first == 3:
+    elif not is_number(left):
         left, right = dumps(left), dumps(right)
     return int(left > right) - int(left < right)
 
 
 def _sorted(arrays: Json, nulls_last: Json, *, descending: bool) -> Json:
-    """All arrays in the order of the first; one of another length gives null."""
+    """All arrays in the order of the first: numbers, texts, others. One of another length gives null."""
     first = arrays[0]
     if not isinstance(first, list):
         return None if len(arrays) == 1 else [None] * len(arrays)
     last = True if nulls_last is None else bool(nulls_last)
-    present = [place for place, item in enumerate(first) if item is not None]
     missing = [place for place, item in enumerate(first) if item is None]
 
     def compare(left: int, right: int) -> int:
         return _compare(first[left], first[right])
 
     key = functools.cmp_to_key(compare)
-    present.sort(key=key, reverse=descending)
+    kinds = ([place for place, item in enumerate(first) if _rank(item) == rank] for rank in range(3))
+    present = [place for places in kinds for place in sorted(places, key=key, reverse=descending)]
     order = present + missing if last else missing + present
     result = [
         [array[place] for place in order] if isinstance(array, list) and len(array) == len(first) else None
@@ -354,8 +352,8 @@ FUNCTIONS = (
         bind=_bind_pack_columns,
         page="bag-pack-columns-function",
     ),
-    scripted("treepath", _tree_path, (dynamic("value"),), _DYNAMIC),
-    scripted("repeat", _repeat, (anything("value"), whole("count")), KqlType.DYNAMIC),
+    scripted("treepath", _tree_path, (dynamic("value"),), _DYNAMIC, naming="prefix_first", label="tree"),
+    scripted("repeat", _repeat, (anything("value"), whole("count")), KqlType.DYNAMIC, naming="prefix_first"),
     scripted("set_equals", _set_equals, (dynamic("set1"), dynamic("set2")), KqlType.BOOL, page="scalar-functions"),
     scripted("jaccard_index", _jaccard, (dynamic("set1"), dynamic("set2")), KqlType.REAL),
     scripted("dynamic_to_json", _ordered_text, (dynamic("value"),), KqlType.STRING),

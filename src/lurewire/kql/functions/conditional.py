@@ -59,12 +59,15 @@ def _bind_coalesce(binder: ExpressionBinder, node: tree.Call, row: Function) -> 
     if len(values) > _MOST_COALESCED:
         raise semantic(f"coalesce(): expects 2 to {_MOST_COALESCED} arguments, not {len(values)}", node.at)
     kinds = [value.type for value in values]
-    if KqlType.DYNAMIC in kinds:
-        # As Microsoft's analyser has it: one dynamic argument asks it of all.
+    if kinds[0] is KqlType.DYNAMIC:
+        # As Microsoft's analyser has it: the first argument being dynamic, the others are.
         for argument, kind in zip(node.arguments, kinds, strict=True):
             if kind is not KqlType.DYNAMIC:
-                message = f"coalesce(): The expression must have the type dynamic, like another argument, not {kind}"
+                message = f"coalesce(): The expression must have the type dynamic, like the first argument, not {kind}"
                 raise semantic(message, argument.at, hint="todynamic() or tostring() makes them one type")
+    else:
+        # The analyser refuses a dynamic argument here too; parsers that Azure ships have one beside strings.
+        kinds = [kind for kind in kinds if kind is not KqlType.DYNAMIC]
     kind = common_type(kinds, node.at, "coalesce()")
     return plan.Call(kind, row, tuple(to(value, kind) for value in values))
 

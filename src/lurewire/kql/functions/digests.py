@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from lurewire.kql import plan, tree
 from lurewire.kql.conversions import to
+from lurewire.kql.errors import semantic
 from lurewire.kql.scope import ERROR
+from lurewire.kql.ticks import datetime_text, timespan_text
 from lurewire.kql.types import KqlType
 from lurewire.kql.udf import Udf, dumps
 
 from .arrays import is_number
 from .common import scripted
-from .registry import Function, anything, dynamic, real
+from .registry import Function, anything, dynamic, real, text
 from .strings import typeof
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lurewire.kql.binder import ExpressionBinder
 
 Json = Any
@@ -67,9 +71,17 @@ def _flat(values: Json) -> list[float]:
     return [item for item in items if is_number(item)]
 
 
-def _percentiles(digest: Json, percents: Json) -> Json:
+#: How the values of a digest are shown as a type that JSON does not have, or has only with a fraction.
+_SHOWN: dict[str, Callable[[Any], Any]] = {
+    "int": int, "long": int, "real": float, "datetime": lambda ticks: datetime_text(int(ticks)),
+    "timespan": lambda ticks: timespan_text(int(ticks)),
+}  # fmt: skip
+
+
+def _percentiles(digest: Json, kind: str, percents: Json) -> Json:
     pairs = _pairs(digest)
-    return [nearest_rank(pairs, percent) for percent in _flat(percents)] if pairs else None
+    shown = _SHOWN.get(kind, lambda value: value)
+    return [shown(nearest_rank(pairs, percent)) for percent in _flat(percents)] if pairs else None
 
 
 def _weighted(pairs: Json, percents: Json) -> Json:
@@ -144,8 +156,8 @@ UDFS = (DIGEST, MERGED_DIGEST, SKETCH, MERGED_SKETCH, WEIGHTED, SCHEMA)
 
 
 def _bind_percentile(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:
-    """A third argument says the type of the result."""
-    kind = _REAL
+    """A third argument says the type of the result; without it, it is that of the value."""
+    kind = _DYNAMIC
     if len(node.arguments) == 3:
         kind = typeof(node.arguments[2])
         node = tree.Call(node.at, node.name, node.arguments[:2])
@@ -156,6 +168,20 @@ def _bind_percentile(binder: ExpressionBinder, node: tree.Call, row: Function) -
     if kind in (KqlType.DATETIME, KqlType.TIMESPAN):
         return plan.Call(kind, _FROM_TICKS, (to(found, _LONG),))
     return to(found, kind)
+
+
+def _bind_percentiles(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:
+    """A last argument `typeof(...)` says the type of the elements."""
+    arguments, kind = list(node.arguments), ""
+    if len(arguments) == 3 and isinstance(arguments[-1], tree.Call) and arguments[-1].name == "typeof":
+        kind = str(typeof(arguments.pop()))
+    if len(arguments) < 2:
+        raise semantic(f"{node.name}(): expects 2 or more arguments, not {len(arguments)}", node.at, token=node.name)
+    digest = binder.argument(arguments[0], row.params[0], node.name, 0)
+    percents = [binder.argument(item, row.params[2], node.name, place) for place, item in enumerate(arguments[1:], 1)]
+    if ERROR in (digest, *percents):
+        return ERROR
+    return plan.Call(_DYNAMIC, row, (digest, plan.Constant(KqlType.STRING, kind), *percents))
 
 
 _FROM_TICKS = Function("from_ticks", (), _LONG, {"duckdb": lambda arguments, _: arguments[0]}, makes_null=True)
@@ -172,14 +198,26 @@ FUNCTIONS = (
     scripted(
         "percentiles_array_tdigest",
         _percentiles,
-        (dynamic("tdigest"), anything("percentile")),
+        (dynamic("tdigest"), text("type"), anything("percentile")),
         _DYNAMIC,
         page="percentile-array-tdigest-function",
         variadic=True,
+        bind=_bind_percentiles,
+        naming="prefix_first",
+        label="percentile_tdigest",
     ),
     scripted("rank_tdigest", _rank, (dynamic("tdigest"), real("value")), _REAL),
     scripted("percentrank_tdigest", _percent_rank, (dynamic("tdigest"), real("value")), _REAL),
-    scripted("merge_tdigest", _merged, (dynamic("tdigest"),), _DYNAMIC, variadic=True, aliases=("tdigest_merge",)),
-    scripted("hll_merge", _union, (dynamic("hll"),), _DYNAMIC, variadic=True),
-    scripted("dcount_hll", lambda sketch: len(members_of(sketch)), (dynamic("hll"),), _LONG),
+    scripted(
+        "merge_tdigest",
+        _merged,
+        (dynamic("tdigest"),),
+        _DYNAMIC,
+        variadic=True,
+        aliases=("tdigest_merge",),
+        naming="only",
+        label="tdigests_merge_result",
+    ),
+    scripted("hll_merge", _union, (dynamic("hll"),), _DYNAMIC, variadic=True, naming="only", label="hll_merged_result"),
+    scripted("dcount_hll", lambda sketch: len(members_of(sketch)), (dynamic("hll"),), _LONG, naming="prefix_first"),
 )

@@ -74,14 +74,32 @@ def _real_function(name: str, duckdb_name: str | None = None) -> Function:
     return Function(name, (real("number"),), KqlType.REAL, named(duckdb_name or name), naming="first")
 
 
-def _guarded(name: str, minimum: float, *, inclusive: bool) -> Function:
-    """A function that gives null outside its domain, as KQL's sqrt() and log() do."""
+def _logarithm(name: str, duckdb_name: str) -> Function:
+    """Null below zero; minus infinity at it, where DuckDB's stops."""
 
     def lower(arguments: Sequence[Node], call: plan.Call) -> Node:
         del call
-        compare = exp.GTE if inclusive else exp.GT
-        inside = sql.binary(compare, arguments[0], sql.number(int(minimum)))
-        return sql.case([(inside, sql.call(name if name != "log" else "ln", arguments[0]))])
+        zero = sql.number(0)
+        above, at = (sql.binary(kind, arguments[0], zero) for kind in (exp.GT, exp.EQ))
+        below_all = sql.cast(sql.text("-Infinity"), sql.DOUBLE)
+        return sql.case([(above, sql.call(duckdb_name, arguments[0])), (at, below_all)])
+
+    return Function(name, (real("number"),), KqlType.REAL, duckdb(lower), makes_null=True, naming="first")
+
+
+def _sqrt(arguments: Sequence[Node], call: plan.Call) -> Node:
+    del call
+    return sql.case([(sql.binary(exp.GTE, arguments[0], sql.number(0)), sql.call("sqrt", arguments[0]))])
+
+
+def _of_a_ratio(name: str) -> Function:
+    """An inverse of the sine or cosine: null beyond one; not a number of what is none."""
+
+    def lower(arguments: Sequence[Node], call: plan.Call) -> Node:
+        del call
+        beyond = sql.binary(exp.GT, sql.call("abs", arguments[0]), sql.number(1))
+        outside = sql.both(beyond, sql.negation(sql.call("isnan", arguments[0])))
+        return sql.case([(outside, sql.NULL.copy())], sql.call(name, arguments[0]))
 
     return Function(name, (real("number"),), KqlType.REAL, duckdb(lower), makes_null=True, naming="first")
 
@@ -115,10 +133,10 @@ FUNCTIONS = (
     ),
     Function("sign", (number("number"),), KqlType.REAL, duckdb(_sign)),
     Function("pow", (real("base"), real("exponent")), KqlType.REAL, named("pow"), naming="first"),
-    _guarded("sqrt", 0, inclusive=True),
-    _guarded("log", 0, inclusive=False),
-    _guarded("log2", 0, inclusive=False),
-    _guarded("log10", 0, inclusive=False),
+    Function("sqrt", (real("number"),), KqlType.REAL, duckdb(_sqrt), makes_null=True, naming="first"),
+    _logarithm("log", "ln"),
+    _logarithm("log2", "log2"),
+    _logarithm("log10", "log10"),
     _real_function("exp"),
     Function(
         "exp2",
@@ -134,7 +152,8 @@ FUNCTIONS = (
         duckdb(lambda arguments, _: sql.call("pow", sql.cast(sql.number(10), sql.DOUBLE), arguments[0])),
         naming="first",
     ),
-    *(_real_function(name) for name in ("sin", "cos", "tan", "asin", "acos", "atan")),
+    *(_real_function(name) for name in ("sin", "cos", "tan", "atan")),
+    *(_of_a_ratio(name) for name in ("asin", "acos")),
     Function("cot", (real("number"),), KqlType.REAL, named("cot")),
     Function("atan2", (real("y"), real("x")), KqlType.REAL, named("atan2"), naming="first"),
     Function("degrees", (real("radians"),), KqlType.REAL, named("degrees")),

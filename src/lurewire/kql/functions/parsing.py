@@ -243,14 +243,24 @@ def _punycode_from(source: str) -> str:
     return encoded.removesuffix("-") if source.isascii() else encoded
 
 
+#: The full stops that part the labels of an internationalized domain name (RFC 3490, 3.1).
+_LABEL_ENDS = re.compile("[.\u3002\uff0e\uff61]")
+
+
 def _domain_to(source: str) -> str:
-    labels = source.split(".")
+    labels = _LABEL_ENDS.split(source)
     return ".".join(label if label.isascii() else f"xn--{_punycode_from(label)}" for label in labels)
 
 
 def _domain_from(source: str) -> str:
-    labels = source.split(".")
-    return ".".join(_punycode_to(label[4:]) if label.lower().startswith("xn--") else label for label in labels)
+    """Empty where a label cannot be decoded."""
+    labels = []
+    for label in _LABEL_ENDS.split(source):
+        encoded = label.lower().startswith("xn--")
+        labels.append(_punycode_to(label[4:]) if encoded else label)
+        if encoded and not labels[-1]:
+            return ""
+    return ".".join(labels)
 
 
 def _translate(search: str, replacement: str, source: str) -> str:
@@ -262,20 +272,24 @@ def _translate(search: str, replacement: str, source: str) -> str:
     return source.translate(table)
 
 
+_MARK = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+
 def _replace_strings(source: str, lookups: Json, rewrites: Json) -> str:
-    """At each place the first lookup in the list that matches there; what was put in is not searched again."""
+    """One lookup after the other; what was replaced is not searched again, and parts one text from the next."""
     if not isinstance(lookups, list) or not isinstance(rewrites, list):
         return source
-    # A match whose rewrite is no string stays as it is.
-    pairs = {
-        lookup: rewrite if isinstance(rewrite, str) else lookup
-        for lookup, rewrite in reversed(list(zip(lookups, rewrites, strict=False)))
-        if isinstance(lookup, str) and lookup
-    }
-    if not pairs:
-        return source
-    pattern = "|".join(re.escape(lookup) for lookup in reversed(pairs))
-    return re.sub(pattern, lambda match: pairs[match[0]], source)
+    # A mark stands for what was put in: two halves of surrogate pairs, which no text has.
+    marked, put = source, dict[str, str]()
+    for lookup, rewrite in zip(lookups, rewrites, strict=False):
+        if not isinstance(lookup, str) or not lookup or lookup not in source:
+            continue
+        high, low = divmod(len(put), 0x400)
+        mark = chr(0xD800 + high) + chr(0xDC00 + low)
+        # A match whose rewrite is no string stays as it is.
+        put[mark] = rewrite if isinstance(rewrite, str) else lookup
+        marked = marked.replace(lookup, mark)
+    return _MARK.sub(lambda match: put[match[0]], marked)
 
 
 _SIZES = ("Bytes", "KB", "MB", "GB", "TB", "PB", "EB")
@@ -308,9 +322,9 @@ FUNCTIONS = (
         page="parse-url-query-function",
     ),
     scripted("parse_path", _parse_path, (text("path"),), _DYNAMIC),
-    scripted("parse_csv", _parse_csv, (text("csv"),), _DYNAMIC),
+    scripted("parse_csv", _parse_csv, (text("csv"),), _DYNAMIC, naming="first"),
     scripted("parse_command_line", _arguments, (text("command_line"), text("parser_type")), _DYNAMIC),
-    scripted("parse_xml", _parse_xml, (text("xml"),), _DYNAMIC),
+    scripted("parse_xml", _parse_xml, (text("xml"),), _DYNAMIC, naming="first"),
     scripted("url_encode", lambda source: _url_encode(source, "+", "!()*"), (text("url"),), _STRING, makes_null=False),
     scripted(
         "url_encode_component",
@@ -384,5 +398,6 @@ FUNCTIONS = (
         ),
         _STRING,
         optional=2,
+        naming="first",
     ),
 )

@@ -114,7 +114,7 @@ class Function:
     makes_null: bool = False
     deterministic: bool = True
     naming: NameRule = "default"
-    #: What the column of an unnamed call is called with the rule `only`, if not like the function.
+    #: What the column of an unnamed call is called, or begins with, if not like the function.
     label: str | None = None
     bind: Callable[[ExpressionBinder, tree.Call, Function], plan.Scalar] | None = None
     page: str | None = None

@@ -7,7 +7,10 @@ import math
 import operator
 from typing import TYPE_CHECKING, Any
 
+from lurewire.kql import plan
+from lurewire.kql.errors import semantic
 from lurewire.kql.naming import result_name
+from lurewire.kql.scope import ERROR
 from lurewire.kql.types import NUMBERS, KqlType
 
 from .arrays import is_number
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lurewire.kql import tree
+    from lurewire.kql.binder import ExpressionBinder
+
+    from .registry import Function
 
 Json = Any
 _DYNAMIC, _REAL, _LONG, _BOOL = KqlType.DYNAMIC, KqlType.REAL, KqlType.LONG, KqlType.BOOL
@@ -171,12 +177,13 @@ def _fill_backward(series: Json, placeholder: Json) -> Json:
     return _fill_forward(series[::-1], placeholder)[::-1]
 
 
-def _fill_linear(series: Json, placeholder: Json, edges: bool | None, constant: Json) -> Json:
+def _fill_linear(series: Json, placeholder: Json, edges: bool | None, constants: list[Json]) -> Json:
+    """`constants` is the value for an array in which all is missing, if the query gives one; it may be null."""
     if not isinstance(series, list):
         return None
     known = [place for place, item in enumerate(series) if not _missing(item, placeholder) and is_number(item)]
     if not known:
-        return [0.0 if constant is None else constant] * len(series)
+        return [constants[0] if constants else 0.0] * len(series)
     whole_numbers = all(isinstance(series[place], int) for place in known)
     filled = list(series)
     for before, after in itertools.pairwise(known):
@@ -188,6 +195,15 @@ def _fill_linear(series: Json, placeholder: Json, edges: bool | None, constant: 
         filled[: known[0]] = [series[known[0]]] * known[0]
         filled[known[-1] + 1 :] = [series[known[-1]]] * (len(series) - known[-1] - 1)
     return filled
+
+
+def _bind_fill_linear(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:
+    """The last parameter is variadic only so that a null that is given is told from one that is left out."""
+    if len(node.arguments) > len(row.params):
+        message = f"{node.name}(): expects 1 to {len(row.params)} arguments, not {len(node.arguments)}"
+        raise semantic(message, node.at, token=node.name)
+    arguments = binder.arguments(node, row)
+    return ERROR if ERROR in arguments else plan.Call(_DYNAMIC, row, tuple(arguments))
 
 
 # Statistics
@@ -356,6 +372,8 @@ FUNCTIONS = (
         (_ARRAY, anything("missing"), flag("fill_edges"), anything("constant")),
         _DYNAMIC,
         optional=3,
+        variadic=True,
+        bind=_bind_fill_linear,
         naming="first",
     ),
     scripted(

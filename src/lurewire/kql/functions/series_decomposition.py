@@ -57,7 +57,8 @@ class _Decomposition:
             raise ValueError(f"series_decompose(): nothing can be learned from {values.size} points less {test_points}")
         learning = values[: self.learned]
         if seasonality == -1:
-            seasonality = detected_period(learning, _SEASONALITY_THRESHOLD if threshold is None else threshold)
+            least = _SEASONALITY_THRESHOLD if threshold is None else threshold
+            seasonality = detected_period(learning, least, trend=True)
         self.seasonal = seasonal(learning, seasonality, values.size)
         self.trend = _trend(learning - self.seasonal[: self.learned], values.size, trend or "avg")
         self.baseline: Points = self.seasonal + self.trend

@@ -1,9 +1,9 @@
 """Periods of a series: series_periods_detect, series_periods_validate and series_seasonal.
 
-Microsoft's pages say what comes out, not how a period is scored; they print one score, 0.84, where this gives 0.94. Chosen
-here, in accord with the periods that they print and with what they say of series with a trend:
+Microsoft's pages say what comes out, not how a period is scored. Chosen here, in accord with the periods and the score
+that they print and with what they say of series with a trend:
 
-- A linear trend is taken away first.
+- The mean is taken away first; a linear trend too where a series is decomposed, for there it is a component of its own.
 - The score of a period p is the smaller of the autocorrelations at the lags p and 2p, each the mean product of the
   deviations over the pairs of points that the lag leaves, divided by the variance; below 0 it is 0, above 1 it is 1.
   Both lags must leave a point, which is why no period longer than half the series has a score.
@@ -61,11 +61,12 @@ def columns_of(prefix: str, *names: str) -> Callable[[tree.Call], tuple[tuple[st
 class Periodicity:
     """The autocorrelation of a series, and the periods that it shows."""
 
-    def __init__(self, values: Points) -> None:
+    def __init__(self, values: Points, *, trend: bool = False) -> None:
+        """With `trend`, a linear trend is no part of what repeats itself."""
         size = values.size
         self._size = size
         self._correlations = np.zeros(size)
-        self._deviations = _without_trend(values) if size > 2 * _SHORTEST else np.zeros(size)
+        self._deviations = _deviations(values, trend=trend) if size > 2 * _SHORTEST else np.zeros(size)
         square = float(self._deviations @ self._deviations)
         #: No variation, no period.
         self._flat = square <= _ROUNDING * float(values @ values)
@@ -123,9 +124,11 @@ class Periodicity:
         return top if self._correlations[top] >= max(neighbours) else None
 
 
-def _without_trend(values: Points) -> Points:
+def _deviations(values: Points, *, trend: bool) -> Points:
+    deviations: Points = values - values.mean()
+    if not trend:
+        return deviations
     places = np.arange(values.size) - (values.size - 1) / 2
-    deviations = values - values.mean()
     slope = (places @ deviations) / (places @ places)
     without: Points = deviations - slope * places
     return without
@@ -153,9 +156,9 @@ def _validate(series: Json, periods: list[Json]) -> Json:
     return [wanted, [found.score(period) for period in wanted]]
 
 
-def detected_period(values: Points, threshold: float) -> int:
-    """The most significant period with that score at least; 0 where there is none."""
-    found = Periodicity(values).detect(_SHORTEST, values.size / 2, 1)
+def detected_period(values: Points, threshold: float, *, trend: bool = False) -> int:
+    """The most significant period with that score at least; 0 where there is none. `trend` as of Periodicity."""
+    found = Periodicity(values, trend=trend).detect(_SHORTEST, values.size / 2, 1)
     return found[0][0] if found and found[0][1] >= threshold else 0
 
 

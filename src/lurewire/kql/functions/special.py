@@ -19,8 +19,6 @@ from .hashing import xxhash64
 from .registry import Function, Param, anything, ordered, real, text, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lurewire.kql import tree
     from lurewire.kql.binder import ExpressionBinder
 
@@ -63,8 +61,12 @@ def _fraction(x: float, alpha: float, beta: float) -> float:
     return value
 
 
+#: The greatest parameter that beta_cdf() takes.
+_GREATEST_SHAPE = 10_000
+
+
 def _beta_cdf(x: float, alpha: float, beta: float) -> float:
-    if not (alpha > 0 and beta > 0 and 0 <= x <= 1):
+    if not (0 < alpha <= _GREATEST_SHAPE and 0 < beta <= _GREATEST_SHAPE and 0 <= x <= 1):
         return math.nan
     if x in (0, 1):
         return x
@@ -78,20 +80,17 @@ def _beta_cdf(x: float, alpha: float, beta: float) -> float:
 
 
 def _beta_pdf(x: float, alpha: float, beta: float) -> float:
-    if not (alpha > 0 and beta > 0 and 0 <= x <= 1):
+    if not (alpha > 0 and beta > 0 and 0 < x < 1):
         return math.nan
-    if x in (0, 1):
-        edge = alpha if x == 0 else beta
-        other = beta if x == 0 else alpha
-        return 0.0 if edge > 1 else other if edge == 1 else math.inf
     scale = math.lgamma(alpha + beta) - math.lgamma(alpha) - math.lgamma(beta)
     return math.exp(scale + (alpha - 1) * math.log(x) + (beta - 1) * math.log1p(-x))
 
 
 def _beta_inv(probability: float, alpha: float, beta: float) -> float | None:
+    # As the page's example has it; its notes have null and NaN the other way round.
     if not (alpha > 0 and beta > 0):
         return math.nan
-    if not 0 <= probability <= 1:
+    if not 0 < probability <= 1:
         return None
     low, high = 0.0, 1.0
     while True:
@@ -153,44 +152,6 @@ def _hash_row(name: str) -> Function:
         name, _hash, (text("source"), text("type"), whole("mod")), _LONG, optional=1, page="hash-xxhash64-function"
     )
     return Function(name, _HASH_PARAMS, _LONG, inner.lower, optional=1, makes_null=True, bind=_bind_hash, udf=inner.udf)
-
-
-# Units
-
-#: Metres in each unit of convert_length().
-_LENGTHS = {
-    "Angstrom": 1e-10, "AstronomicalUnit": 1.4959787070e11, "Centimeter": 0.01, "Chain": 20.1168, "DataMile": 1828.8,
-    "Decameter": 10.0, "Decimeter": 0.1, "Fathom": 1.8288, "Foot": 0.3048, "Hand": 0.1016, "Hectometer": 100.0,
-    "Inch": 0.0254, "Kilometer": 1000.0, "Meter": 1.0, "Microinch": 2.54e-8, "Micrometer": 1e-6, "Mil": 2.54e-5,
-    "Mile": 1609.344, "Millimeter": 0.001, "Nanometer": 1e-9, "NauticalMile": 1852.0, "Yard": 0.9144,
-}  # fmt: skip
-#: Kelvin of a temperature, and back.
-_TEMPERATURES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
-    "Kelvin": (lambda value: value, lambda kelvin: kelvin),
-    "DegreeCelsius": (lambda value: value + 273.15, lambda kelvin: kelvin - 273.15),
-    "MillidegreeCelsius": (lambda value: value / 1000 + 273.15, lambda kelvin: (kelvin - 273.15) * 1000),
-    "DegreeFahrenheit": (lambda value: (value + 459.67) * 5 / 9, lambda kelvin: kelvin * 9 / 5 - 459.67),
-    "DegreeRankine": (lambda value: value * 5 / 9, lambda kelvin: kelvin * 9 / 5),
-    "DegreeDelisle": (lambda value: 373.15 - value * 2 / 3, lambda kelvin: (373.15 - kelvin) * 3 / 2),
-    "DegreeNewton": (lambda value: value * 100 / 33 + 273.15, lambda kelvin: (kelvin - 273.15) * 33 / 100),
-    "DegreeReaumur": (lambda value: value * 5 / 4 + 273.15, lambda kelvin: (kelvin - 273.15) * 4 / 5),
-    "DegreeRoemer": (
-        lambda value: (value - 7.5) * 40 / 21 + 273.15,
-        lambda kelvin: (kelvin - 273.15) * 21 / 40 + 7.5,
-    ),
-}
-
-
-def _convert_length(value: float, source: str, target: str) -> float | None:
-    if source not in _LENGTHS or target not in _LENGTHS:
-        return None
-    return value * _LENGTHS[source] / _LENGTHS[target]
-
-
-def _convert_temperature(value: float, source: str, target: str) -> float | None:
-    if source not in _TEMPERATURES or target not in _TEMPERATURES:
-        return None
-    return _TEMPERATURES[target][1](_TEMPERATURES[source][0](value))
 
 
 # Bins and ranges around a value
@@ -258,17 +219,15 @@ def _welch_test(mean1: float, variance1: float, count1: float, mean2: float, var
 
 
 FUNCTIONS = (
-    scripted("gamma", _gamma, (real("number"),), _REAL),
-    scripted("loggamma", _log_gamma, (real("number"),), _REAL),
-    scripted("erf", math.erf, (real("number"),), _REAL),
-    scripted("erfc", math.erfc, (real("number"),), _REAL),
+    scripted("gamma", _gamma, (real("number"),), _REAL, naming="first"),
+    scripted("loggamma", _log_gamma, (real("number"),), _REAL, naming="first"),
+    scripted("erf", math.erf, (real("number"),), _REAL, naming="first"),
+    scripted("erfc", math.erfc, (real("number"),), _REAL, naming="first"),
     scripted("beta_cdf", _beta_cdf, (real("x"), real("alpha"), real("beta")), _REAL),
     scripted("beta_inv", _beta_inv, (real("probability"), real("alpha"), real("beta")), _REAL),
     scripted("beta_pdf", _beta_pdf, (real("x"), real("alpha"), real("beta")), _REAL),
     _hash_row("hash"),
     _hash_row("hash_xxhash64"),
-    scripted("convert_length", _convert_length, (real("value"), text("from"), text("to")), _REAL),
-    scripted("convert_temperature", _convert_temperature, (real("value"), text("from"), text("to")), _REAL),
     scripted(
         "welch_test",
         _welch_test,
@@ -278,15 +237,24 @@ FUNCTIONS = (
     Function("bin_at", (ordered("value"), ordered("size"), ordered("point")), _LONG, naming="first", bind=_bind_bin_at),
     Function("around", (ordered("value"), ordered("center"), ordered("delta")), KqlType.BOOL, bind=_bind_around),
     scripted(
-        "binary_shift_left", lambda value, by: _shifted(value, by, left=True), (whole("value"), whole("by")), _LONG
+        "binary_shift_left",
+        lambda value, by: _shifted(value, by, left=True),
+        (whole("value"), whole("by")),
+        _LONG,
+        naming="first",
     ),
     scripted(
-        "binary_shift_right", lambda value, by: _shifted(value, by, left=False), (whole("value"), whole("by")), _LONG
+        "binary_shift_right",
+        lambda value, by: _shifted(value, by, left=False),
+        (whole("value"), whole("by")),
+        _LONG,
+        naming="first",
     ),
     Function(
         "bitset_count_ones",
         (whole("value"),),
         _LONG,
         duckdb(lambda arguments, _: sql.cast(sql.call("bit_count", arguments[0]), sql.BIGINT)),
+        naming="first",
     ),
 )

@@ -14,6 +14,7 @@ from lurewire.kql.dialects import duckdb_convert, duckdb_text, duckdb_time, sql
 from lurewire.kql.errors import semantic, unsupported
 from lurewire.kql.scope import ERROR
 from lurewire.kql.types import ALL_TYPES, INTEGERS, TYPE_NAMES, KqlType
+from lurewire.kql.udf import Udf
 
 from .common import duckdb, literal_argument, named
 from .registry import Function, Param, dynamic, text, whole
@@ -178,25 +179,46 @@ def _indexof(arguments: Sequence[Node], call: plan.Call) -> Node:
     source, match = arguments[0], arguments[1]
     if len(arguments) == 2:
         return sql.subtract(sql.call("strpos", source, match), sql.number(1))
+    if len(arguments) == 5:
+        return sql.call(_NTH_POSITION.sql_name, *arguments)
     start = arguments[2]
-    from_end = sql.call("greatest", sql.add(sql.call("length", source), start), sql.number(0))
+    from_end = sql.add(sql.call("length", source), start)
     first = sql.case([(sql.binary(exp.LT, start, sql.number(0)), from_end)], start)
     window = sql.call("substr", source, sql.add(first, sql.number(1)))
-    if len(arguments) >= 4:
+    valid = [sql.binary(exp.GTE, first, sql.number(0))]
+    if len(arguments) == 4:
         size = sql.case([(sql.equal(arguments[3], sql.number(-1)), sql.call("length", source))], arguments[3])
         window = sql.call("substr", source, sql.add(first, sql.number(1)), size)
+        valid.append(sql.binary(exp.GTE, arguments[3], sql.number(-1)))
     found = sql.call("strpos", window, match)
-    position = sql.subtract(sql.add(found, first), sql.number(1))
-    if len(arguments) == 5:
-        return _nth_position(window, match, arguments[4], first)
-    return sql.case([(sql.equal(found, sql.number(0)), sql.number(-1))], position)
+    position = sql.case(
+        [(sql.equal(found, sql.number(0)), sql.number(-1))], sql.subtract(sql.add(found, first), sql.number(1))
+    )
+    return sql.case([(sql.both(*valid), position)])
 
 
-def _nth_position(window: Node, match: Node, occurrence: Node, first: Node) -> Node:
-    places = sql.call("range", sql.number(1), sql.add(sql.call("length", window), sql.number(1)))
-    here = sql.call("starts_with", sql.call("substr", window, sql.variable("i")), match)
-    found = sql.call("list_extract", sql.call("list_filter", places, sql.lambda_("i", here)), occurrence)
-    return sql.coalesce(sql.subtract(sql.add(found, first), sql.number(1)), sql.number(-1))
+def _nth_position(source: str, match: str, start: int, length: int, occurrence: int) -> int | None:
+    """Each search begins one character after the place before, and looks at `length` characters anew."""
+    place = start + len(source) if start < 0 else start
+    if place < 0 or length < -1 or occurrence < 0:
+        return None
+    if occurrence == 0:
+        return -1
+    for _ in range(occurrence):
+        found = source.find(match, place, len(source) if length == -1 else place + length)
+        if found < 0:
+            return -1
+        place = found + 1
+    return found
+
+
+_NTH_POSITION = Udf(
+    "indexof",
+    (KqlType.STRING, KqlType.STRING, KqlType.LONG, KqlType.LONG, KqlType.LONG),
+    KqlType.LONG,
+    _nth_position,
+    5,
+)
 
 
 def _indexof_regex(arguments: Sequence[Node], call: plan.Call) -> Node:
@@ -317,7 +339,7 @@ def _tohex(arguments: Sequence[Node], call: plan.Call) -> Node:
         digits = sql.case([(negative, sql.call("right", digits, sql.number(8)))], digits)
     if len(arguments) == 1:
         return digits
-    width = sql.call("greatest", arguments[1], sql.call("length", digits))
+    width = sql.call("greatest", sql.call("least", arguments[1], sql.number(16)), sql.call("length", digits))
     return sql.call("lpad", digits, sql.cast(width, sql.INTEGER), sql.text("0"))
 
 
@@ -425,6 +447,8 @@ FUNCTIONS = (
         KqlType.LONG,
         duckdb(_indexof),
         optional=3,
+        makes_null=True,
+        udf=_NTH_POSITION,
     ),
     Function(
         "countof",

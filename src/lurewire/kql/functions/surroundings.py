@@ -192,6 +192,7 @@ RAND = Function(
     optional=1,
     never_null=True,
     deterministic=False,
+    naming="first",
 )
 
 FUNCTIONS = (

@@ -27,12 +27,27 @@ def _bind_toscalar(binder: ExpressionBinder, node: tree.Call, row: Function) -> 
     del row
     argument = _only(node)
     if not binder.is_tabular(argument):
-        return binder.bind(argument)
+        return _constant(binder, argument)
     rows = binder.rows_of(argument)
     if not rows.columns:
         raise semantic("toscalar(): the tabular expression has no column", node.at)
     column = rows.columns[0]
     return plan.ScalarQuery(column.type, rows.relation, column.id)
+
+
+def _constant(binder: ExpressionBinder, argument: tree.Expression) -> plan.Scalar:
+    """A scalar: what is random in it is drawn once for the query."""
+    context = binder.context
+    outer, context.deterministic = context.deterministic, True
+    value = binder.bind(argument)
+    same, context.deterministic = context.deterministic, context.deterministic and outer
+    columns: set[int] = set()
+    plan.column_ids(value, columns)
+    if same or columns or value is ERROR:
+        return value
+    inner, outside = context.new_id(), context.new_id()
+    once = plan.Shared(plan.Compute(plan.Values((), (), ((),)), ((inner, value),)), (inner,), (outside,))
+    return plan.ScalarQuery(value.type, once, outside)
 
 
 def _bind_column_names(binder: ExpressionBinder, node: tree.Call, row: Function) -> plan.Scalar:

@@ -5,13 +5,16 @@ Source: https://learn.microsoft.com/kusto/query/find-operator. Its example packs
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lurewire.kql import plan, tree
 from lurewire.kql.conversions import to
+from lurewire.kql.dialects import sql
 from lurewire.kql.errors import DUPLICATE, UNRESOLVED, nearest, semantic
-from lurewire.kql.functions.dynamics import BAG_PACK
+from lurewire.kql.functions.common import duckdb
+from lurewire.kql.functions.registry import Function
 from lurewire.kql.scope import Rows
 from lurewire.kql.types import KqlType
 
@@ -20,6 +23,9 @@ from .terms import Matches, matching, parse_predicate, types_of
 from .unions import combine, legs_of, parse_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lurewire.kql.dialects.sql import Node
     from lurewire.kql.lexer import Token
     from lurewire.kql.parser import Parser
     from lurewire.kql.scope import Context
@@ -28,6 +34,24 @@ _SOURCE = "source_"
 _PACK = "pack_"
 
 Legs = list[tuple[str, Rows]]
+
+
+def _pack_of_texts(arguments: Sequence[Node], call: plan.Call) -> Node:
+    """A bag of its slots' texts, which are constants, and its values in JSON; a string has one, whatever it is."""
+    null = sql.text("null")
+    pieces = [
+        sql.coalesce(node, null) if value.type is KqlType.DYNAMIC and not _is_of_text(value) else node
+        for node, value in zip(arguments, call.arguments, strict=True)
+    ]
+    return sql.call("concat_ws", sql.text(""), *pieces)
+
+
+def _is_of_text(value: plan.Scalar) -> bool:
+    return isinstance(value, plan.Convert) and value.value.type is KqlType.STRING
+
+
+#: bag_pack() of so many columns in so many tables that its keys are written beforehand.
+_PACK_OF_TEXTS = Function("bag_pack", (), KqlType.DYNAMIC, duckdb(_pack_of_texts), never_null=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +163,15 @@ def _in(names: list[str], wanted: set[str]) -> list[str]:
 def _packed(rows: Rows, but: set[str], context: Context) -> tuple[plan.Relation, plan.Output]:
     """A bag of the columns whose names are not in `but`."""
     parts: list[plan.Scalar] = []
+    before = "{"
     for column in rows.columns:
         if column.name not in but:
-            parts.extend((plan.Constant(KqlType.STRING, column.name), plan.ColumnRef(column.type, column.id)))
+            key = plan.Constant(KqlType.STRING, f"{before}{json.dumps(column.name, ensure_ascii=False)}:")
+            parts.extend((key, to(plan.ColumnRef(column.type, column.id), KqlType.DYNAMIC)))
+            before = ","
     bag: plan.Scalar = plan.Constant(KqlType.DYNAMIC, "{}")
     if parts:
-        bag = plan.Call(KqlType.DYNAMIC, BAG_PACK, tuple(parts))
+        bag = plan.Call(KqlType.DYNAMIC, _PACK_OF_TEXTS, (*parts, plan.Constant(KqlType.STRING, "}")))
     number = context.new_id()
     return plan.Compute(rows.relation, ((number, bag),)), plan.Output(_PACK, number, KqlType.DYNAMIC)
 

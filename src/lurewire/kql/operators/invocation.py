@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from lurewire.kql import tree
 from lurewire.kql.errors import semantic
+from lurewire.kql.lets import use
 from lurewire.kql.scope import Rows, TabularLet
+from lurewire.kql.token_reader import BOOLEANS
 
 from .registry import TabularOperator
 
@@ -19,9 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class As(tree.Operator):
-    """`as name`; `pipeline` is what the name stands for."""
+    """`as name`; `pipeline` is what the name stands for. Materialized, its rows are the same wherever they are read."""
 
     name: str
+    materialized: bool = False
     pipeline: tree.Pipeline | None = None
 
 
@@ -41,13 +44,22 @@ def resolved(pipeline: tree.Pipeline) -> tree.Pipeline:
             arguments = (tree.Subquery(node.at, before), *node.call.arguments)
             source, operators = replace(node.call, arguments=arguments), []
         else:
-            operators.append(replace(node, pipeline=before) if isinstance(node, As) else node)
+            operators.append(replace(node, pipeline=_named(node, before)) if isinstance(node, As) else node)
     return tree.Pipeline(pipeline.at, source, tuple(operators))
 
 
+def _named(node: As, before: tree.Pipeline) -> tree.Pipeline:
+    if not node.materialized:
+        return before
+    return tree.Pipeline(node.at, tree.Call(node.at, "materialize", (tree.Subquery(node.at, before),)), ())
+
+
 def _parse_as(parser: Parser, name: Token) -> As:
-    parser.parameters()
-    return As(name.at, parser.name())
+    hint = parser.parameters().get("hint.materialized")
+    materialized = BOOLEANS.get(hint.name) if isinstance(hint, tree.Name) else None
+    if hint is not None and materialized is None:
+        raise semantic("'as' operator: hint.materialized is true or false", hint.at)
+    return As(name.at, parser.name(), bool(materialized))
 
 
 def _bind_as(node: As, rows: Rows, context: Context) -> Rows:
@@ -55,8 +67,10 @@ def _bind_as(node: As, rows: Rows, context: Context) -> Rows:
     # A later `as` binds the pipeline before it anew, with the names that are in it.
     if node.name in context.scalars or (held is not None and held.pipeline != node.pipeline):
         raise semantic(f"'as' operator: the name '{node.name}' is taken", node.at, token=node.name)
-    if node.pipeline is not None:
-        context.names.relations[node.name] = TabularLet(node.pipeline, context.names.copy())
+    if node.pipeline is not None and (held is None or not node.materialized):
+        held = context.names.relations[node.name] = TabularLet(node.pipeline, context.names.copy())
+    if node.materialized and held is not None:
+        rows = use(held, context, node.at)
     return Rows(rows.relation, rows.columns, node.name)
 
 

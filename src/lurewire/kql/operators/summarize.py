@@ -163,9 +163,9 @@ def aggregated(
 
 
 def _limit(binder: ExpressionBinder, node: tree.Call, given: list[tree.Expression], row: Aggregate) -> int | None:
-    """The optional maximum size of a list, set or bag."""
+    """The optional maximum size of a list, set or bag; deprecated names have a small one of their own."""
     if not row.sized or len(given) <= len(row.params):
-        return None
+        return _LEGACY_SIZE if node.name in _LEGACY_SIZED else None
     value = binder.bind(given.pop())
     if not isinstance(value, plan.Constant) or value.type not in INTEGERS or not isinstance(value.value, int):
         raise unsupported(f"{node.name}(): a maximum size that is not a literal", node.at)
@@ -227,7 +227,7 @@ def _aggregate_column(item: tree.Expression, found: _Aggregates, projection: Pro
         if call is None:
             return
         number, kind = call.outputs[0], call.types[0]
-        automatic: str | None = _automatic_name(expression, row)
+        automatic = _automatic_name(expression, row)
     else:
         value = _AggregateBinder(found).bind(expression)
         if value is ERROR:
@@ -241,9 +241,9 @@ def _aggregate_column(item: tree.Expression, found: _Aggregates, projection: Pro
         projection.add(automatic or projection.unnamed(), number, kind)
 
 
-def _automatic_name(expression: tree.Call, row: Aggregate) -> str:
+def _automatic_name(expression: tree.Call, row: Aggregate) -> str | None:
     if row.prefix is None:
-        return result_name(expression.arguments[0]) or "any_arg0"
+        return result_name(expression.arguments[0]) or ("any_arg0" if row.several or row.conditional else None)
     return aggregate_name(row.prefix, expression.arguments)
 
 
@@ -259,13 +259,15 @@ def _several(
     taken = {key.name for key in node.keys if isinstance(key, tree.Name)}
     arguments: list[tree.Expression] = []
     labels: list[str] = []
-    # argmax() and argmin() put what they compare before the names of their columns.
-    legacy = f"{call_node.name[3:]}_{result_name(call_node.arguments[0]) or ''}_" if call_node.name in _LEGACY else ""
+    # argmax() and argmin() put what they compare before the names of their columns; any() puts its name there.
+    compared = result_name(call_node.arguments[0]) if call_node.arguments else None
+    legacy = f"{call_node.name[3:]}_{compared or ''}_" if call_node.name in _LEGACY else ""
+    others_prefix = legacy if row.prefix is None else f"{row.prefix}_"
     for position, argument in enumerate(call_node.arguments):
         if isinstance(argument, tree.Star):
             others = [column.name for column in found.rows.columns if column.name not in taken]
             arguments.extend(tree.Name(argument.at, name) for name in others)
-            labels.extend(f"{legacy}{name}" for name in others)
+            labels.extend(f"{others_prefix}{name}" for name in others)
             taken.update(others)
         else:
             arguments.append(argument.value if isinstance(argument, tree.Named) else argument)
@@ -291,7 +293,7 @@ def _declare(
 def _several_label(call: tree.Call, row: Aggregate, position: int) -> str:
     """The name of one result column of arg_max, arg_min or take_any."""
     name = result_name(call.arguments[position])
-    if row.prefix is not None and len(call.arguments) == 1:
+    if row.prefix is not None:
         return f"{row.prefix}_{name or ''}"
     if name is not None:
         return name
@@ -302,5 +304,8 @@ def _several_label(call: tree.Call, row: Aggregate, position: int) -> str:
 
 
 _LEGACY = ("argmax", "argmin")
+#: Deprecated names whose lists, sets and bags keep fewer elements where the query says no number.
+_LEGACY_SIZED = ("makelist", "makeset", "make_dictionary")
+_LEGACY_SIZE = 128
 
 OPERATORS = (TabularOperator("summarize", Summarize, _parse, bind_summarize, row_wise=False),)

@@ -12,6 +12,7 @@ from lurewire.kql.binder import ExpressionBinder
 from lurewire.kql.conversions import to
 from lurewire.kql.errors import semantic
 from lurewire.kql.expression_parser import INFIX, STRING, Infix
+from lurewire.kql.functions import FUNCTIONS
 from lurewire.kql.scope import ERROR, Rows
 from lurewire.kql.types import KqlType
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _INFIX = {**INFIX, ":": Infix(STRING)}
 _BOOL = KqlType.BOOL
+_BETWEEN = "\n"
 _TEXT_WORD = re.compile(r"!?(has|hasprefix|hassuffix|contains|startswith|endswith)")
 _SENSITIVE = {"=~": "==", "!~": "!=", "in~": "in", "!in~": "!in"}
 
@@ -98,7 +100,14 @@ class TermBinder(ExpressionBinder):
         self.everywhere = True
         columns = () if self.rows is None else self.rows.columns
         self.context.count(len(columns) or 1, at)
-        return self._holds([to(plan.ColumnRef(c.type, c.id), KqlType.STRING) for c in columns], term)
+        texts = [to(plan.ColumnRef(c.type, c.id), KqlType.STRING) for c in columns]
+        if len(texts) > 1 and _BETWEEN not in term:
+            # A line's end is no part of a term, no expression here reaches over it, and it begins and ends a term.
+            together = plan.Call(
+                KqlType.STRING, FUNCTIONS["strcat_delim"], (plan.Constant(KqlType.STRING, _BETWEEN), *texts)
+            )
+            return self._holds([together], term)
+        return self._holds(texts, term)
 
     def _holds(self, subjects: Sequence[plan.Scalar], term: str) -> plan.Scalar:
         """Whether one of the texts holds a term, whose `*` stand for any characters."""

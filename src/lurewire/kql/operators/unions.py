@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
 from lurewire.kql import plan, tree
@@ -16,7 +16,7 @@ from lurewire.kql.types import KqlType
 from .registry import TabularOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from lurewire.kql.lexer import Token
     from lurewire.kql.parser import Parser
@@ -159,6 +159,12 @@ def _bind(node: Union, rows: Rows, context: Context) -> Rows:
     return combine(legs, context, node.at, inner=node.inner, source=node.source)
 
 
+def _free(name: str, taken: Collection[str]) -> str:
+    """The name, or the first with a number that no column has as its own."""
+    names = (f"{name}{number or ''}" for number in count())
+    return next(candidate for candidate in names if candidate not in taken)
+
+
 def combine(
     legs: Sequence[tuple[str, Rows]], context: Context, at: int, *, inner: bool = False, source: str | None = None
 ) -> Rows:
@@ -173,6 +179,8 @@ def combine(
     if inner:
         held = [{(column.name, column.type) for column in rows.columns} for _, rows in legs]
         wanted = [item for item in wanted if all(item in columns for columns in held)]
+    suffixed = {(name, kind) for name, kind in wanted if len(types[name]) > 1 and not inner}
+    plain = {name for name, kind in wanted if (name, kind) not in suffixed}
     projection = Projection()
     ids: dict[tuple[str, KqlType], int] = {}
     label_id = context.new_id()
@@ -180,8 +188,7 @@ def combine(
         projection.declare(source, label_id, KqlType.STRING, at)
     for name, kind in wanted:
         number = ids[name, kind] = context.new_id()
-        several = len(types[name]) > 1 and not inner
-        projection.add(f"{name}_{kind}" if several else name, number, kind)
+        projection.add(_free(f"{name}_{kind}", plain) if (name, kind) in suffixed else name, number, kind)
     hidden = {
         column.name: column
         for _, rows in reversed(legs)

@@ -96,8 +96,8 @@ async def _run(invocation: ActionInvocation) -> Outcome:
     if "authentication" in shown:
         shown["authentication"] = SANITIZED
     invocation.show(shown)
-    connection = _connection(invocation)
-    operation, call = _operation(invocation, inputs, connection)
+    connection, stored = _connection(invocation)
+    operation, call = _operation(invocation, inputs, connection, stored)
 
     async def once() -> Reply:
         reply = await _answer(operation, call)
@@ -112,7 +112,8 @@ async def _run(invocation: ActionInvocation) -> Outcome:
     return Outcome(Status.FAILED, code, shown, reply.outputs, problem, retries)
 
 
-def _connection(invocation: ActionInvocation) -> dict[str, Any]:
+def _connection(invocation: ActionInvocation) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The entry in `$connections`, and the stored connection that it names."""
     key = invocation.action.plan.connection
     connections = invocation.run.parameters.get("$connections")
     entry = connections.get(key) if isinstance(connections, dict) else None
@@ -127,7 +128,7 @@ def _connection(invocation: ActionInvocation) -> dict[str, Any]:
     if found is None:
         message = f"The API connection '{connection_id}' does not exist."
         raise ActionError("ApiConnectionNotFound", message)
-    return entry
+    return entry, found
 
 
 def _principal(invocation: ActionInvocation, entry: dict[str, Any]) -> Principal:
@@ -148,7 +149,7 @@ def _principal(invocation: ActionInvocation, entry: dict[str, Any]) -> Principal
 
 
 def _operation(
-    invocation: ActionInvocation, inputs: dict[str, Any], entry: dict[str, Any]
+    invocation: ActionInvocation, inputs: dict[str, Any], entry: dict[str, Any], stored: dict[str, Any]
 ) -> tuple[Operation, ConnectorCall]:
     api = api_name(entry["id"])
     connector = invocation.services.connectors.get(api)
@@ -162,7 +163,7 @@ def _operation(
         raise ActionError("NotSupported", message)
     operation, parameters = found
     call = ConnectorCall(
-        _principal(invocation, entry),
+        None if connector.by_connection else _principal(invocation, entry),
         invocation.tracking_id,
         method,
         path,
@@ -170,6 +171,7 @@ def _operation(
         inputs.get("queries") or {},
         inputs.get("headers") or {},
         inputs.get("body"),
+        stored["properties"].get("parameterValues") or {},
     )
     return operation, call
 

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ConnectorCall:
-    """One call of an operation, evaluated: `parameters` are the path's, `key` is the same when it is repeated."""
+    """One call of an operation, evaluated: `parameters` are the path's, `key` is the same when it is repeated.
 
-    principal: Principal
+    `principal` is the workflow's identity; None where the connector goes by the connection's own `values`.
+    """
+
+    principal: Principal | None
     key: str
     method: str
     path: str
@@ -24,6 +27,13 @@ class ConnectorCall:
     queries: Mapping[str, Any]
     headers: Mapping[str, Any]
     body: Any
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def actor(self) -> Principal:
+        """The workflow's identity, of a connector that acts in its name."""
+        assert self.principal is not None
+        return self.principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +66,14 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """An API by the name in its `managedApis/<name>` id."""
+    """An API by the name in its `managedApis/<name>` id.
+
+    `by_connection`: it authenticates with the parameter values of the connection, not as the workflow's identity.
+    """
 
     api: str
     operations: tuple[Operation, ...]
+    by_connection: bool = False
 
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
         """The operation that a method and a path mean, with the path's parameters."""

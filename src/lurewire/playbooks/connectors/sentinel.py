@@ -169,7 +169,7 @@ def _optional(request: ConnectorCall, name: str) -> str | None:
 
 def _get(incidents: Incidents) -> Callable[[ConnectorCall], Awaitable[ConnectorReply]]:
     async def call(request: ConnectorCall) -> ConnectorReply:
-        return ConnectorReply(200, await incidents.get(request.principal, _required(request, "incidentArmId")))
+        return ConnectorReply(200, await incidents.get(request.actor, _required(request, "incidentArmId")))
 
     return call
 
@@ -177,7 +177,7 @@ def _get(incidents: Incidents) -> Callable[[ConnectorCall], Awaitable[ConnectorR
 def _add_comment(incidents: Incidents) -> Callable[[ConnectorCall], Awaitable[ConnectorReply]]:
     async def call(request: ConnectorCall) -> ConnectorReply:
         comment = await incidents.add_comment(
-            request.principal,
+            request.actor,
             _required(request, "incidentArmId"),
             _required(request, "message"),
             comment_id=request.key,
@@ -192,7 +192,7 @@ def _update(incidents: Incidents) -> Callable[[ConnectorCall], Awaitable[Connect
         classification, reason, comment = _classification(request)
         owner, unassign = _owner(request)
         incident = await incidents.update(
-            request.principal,
+            request.actor,
             _required(request, "incidentArmId"),
             severity=_optional(request, "severity"),
             status=_optional(request, "status"),

@@ -1,0 +1,200 @@
+"""The query API without its HTTP: whose rows, with which rights, within which limits.
+
+Source: https://learn.microsoft.com/azure/azure-monitor/logs/api/cross-workspace-queries and .../logs/manage-access.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lurewire.core.errors import Forbidden
+from lurewire.workspace.admission import Admission
+from lurewire.workspace.errors import BadArgument, GatewayTimeout, Throttled, WorkspaceNotFound
+from lurewire.workspace.metadata import describe
+from lurewire.workspace.pool import QueryTimeout, TooManyQueries
+from lurewire.workspace.query import QueryLimits
+from lurewire.workspace.timespans import BadTimespan, parse_timespan
+from lurewire.workspace.views import ResourceView, WorkspacesView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from lurewire.core.clock import Clock
+    from lurewire.core.http import Gatekeeper
+    from lurewire.core.limits import Limits
+    from lurewire.core.principal import Principal
+    from lurewire.core.resources import ResourceId
+    from lurewire.workspace.models import Prefer, QueryRequest
+    from lurewire.workspace.query import QueryResult
+    from lurewire.workspace.service import Workspace, Workspaces
+
+QUERY_ACTION = "Microsoft.OperationalInsights/workspaces/query/read"
+"""What a query of a workspace needs there; the routes and every further workspace ask for it."""
+
+_TABLE_ACTIONS = "Microsoft.OperationalInsights/workspaces/query"
+_RESOURCE_TABLE_ACTIONS = "Microsoft.Insights/logs"
+_WATCHLIST = "Watchlist"  # the table of Azure that all watchlists are rows of
+
+_RETRY_SECONDS = 5
+
+Place = tuple["ResourceId", "Workspace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A result, and the workspaces with the tables that it came from."""
+
+    result: QueryResult
+    sources: list[dict[str, Any]]
+
+
+class QueryApi:
+    """Runs the queries of the API; belongs to the event loop."""
+
+    def __init__(self, workspaces: Workspaces, clock: Clock, limits: Limits, gatekeeper: Gatekeeper) -> None:
+        self._workspaces = workspaces
+        self._clock = clock
+        self._limits = limits
+        self._gatekeeper = gatekeeper
+        self.admission = Admission(clock, limits)
+
+    def find(self, name: str) -> Place:
+        """The workspace of a GUID, an ARM id or a name. Raises `WorkspaceNotFound`, and `BadArgument` for one of several."""
+        found = self._workspaces.named(name)
+        if len(found) > 1:
+            raise BadArgument.of("workspaces", f"'{name[:80]}' is the name of {len(found)} workspaces: give the id")
+        if not found:
+            raise WorkspaceNotFound(name)
+        return found[0]
+
+    def check(self, principal: Principal, place: Place) -> None:
+        """Raises `Forbidden` where the principal may not query a workspace."""
+        if not self._gatekeeper.allows(principal, QUERY_ACTION, str(place[0]), data=False):
+            raise Forbidden(principal, QUERY_ACTION, str(place[0]))
+
+    def further(self, principal: Principal, home: Place, names: Sequence[str] | None) -> list[Place]:
+        """The workspaces that a query names beside its own. Raises as `find` and `check` do, and for too many."""
+        most = self._limits["workspace.query_workspaces"]
+        distinct = dict.fromkeys(names or ())
+        if len(distinct) > most:
+            raise BadArgument.of("workspaces", f"a query reads at most {most} workspaces")
+        places = [home]
+        for name in distinct:
+            try:
+                place = self.find(name)
+            except WorkspaceNotFound as error:
+                raise BadArgument.of("workspaces", error.message) from None
+            if place not in places:
+                self.check(principal, place)
+                places.append(place)
+        if len(places) > most:
+            raise BadArgument.of("workspaces", f"a query reads at most {most} workspaces")
+        return places[1:]
+
+    async def metadata(self, principal: Principal, home: Place, names: Sequence[str] | None) -> dict[str, Any]:
+        """What a workspace holds, with those that the request names beside it. Raises as `further` does, and `Throttled`."""
+        places = [home, *self.further(principal, home, names)]
+        with _told():
+            return await describe(places)
+
+    async def of_workspace(self, principal: Principal, home: Place, asked: QueryRequest, prefer: Prefer) -> Answered:
+        """Query a workspace, and those that the request names beside it; the caller has checked the right to `home`."""
+        places = [home, *self.further(principal, home, asked.workspaces)]
+        view = None
+        if len(places) > 1:
+            view = WorkspacesView([place.origin(foreign=i > 0) for i, (_, place) in enumerate(places)])
+        return await self._run(principal, places, asked, prefer, view, None)
+
+    async def of_resource(
+        self, principal: Principal, under: ResourceId, asked: QueryRequest, prefer: Prefer
+    ) -> Answered:
+        """Query the rows about a resource and what is in it, in whichever workspaces let its readers see them."""
+        if asked.workspaces:
+            raise BadArgument.of("workspaces", "a query of a resource names no workspaces")
+        places = [place for place in self._workspaces.all() if place[1].policy.resource_access]
+        if not places:
+            raise WorkspaceNotFound(str(under))
+        view = ResourceView([place.origin(foreign=i > 0) for i, (_, place) in enumerate(places)], under)
+        return await self._run(principal, places, asked, prefer, view, under)
+
+    async def _run(
+        self,
+        principal: Principal,
+        places: Sequence[Place],
+        asked: QueryRequest,
+        prefer: Prefer,
+        view: ResourceView | None,
+        under: ResourceId | None,
+    ) -> Answered:
+        timespan = self._timespan(asked.timespan)
+        home = places[0][1]
+
+        def check(tables: frozenset[str]) -> None:
+            for resource_id, names in _read(places, view, tables):
+                self._check_tables(principal, resource_id, under, names)
+
+        limits = QueryLimits(
+            self._limits["workspace.query_rows"], self._limits["workspace.query_bytes"], self._seconds(prefer), check
+        )
+        with _told():
+            async with self.admission.turn(principal.object_id):
+                result = await home.query(asked.query, timespan=timespan, limits=limits, view=view)
+        read = _read(places, view, result.tables)
+        return Answered(result, [{"resourceId": str(one), "tables": names} for one, names in read])
+
+    def _check_tables(
+        self, principal: Principal, workspace: ResourceId, under: ResourceId | None, tables: Sequence[str]
+    ) -> None:
+        """Raises `Forbidden` for a table that the principal's roles leave out, in the workspace or of the resource `under`.
+
+        Source: https://learn.microsoft.com/azure/azure-monitor/logs/manage-access#set-table-level-read-access
+        """
+        scope, prefix = (workspace, _TABLE_ACTIONS) if under is None else (under, _RESOURCE_TABLE_ACTIONS)
+        for table in tables:
+            action = f"{prefix}/{table}/read"
+            if not self._gatekeeper.allows(principal, action, str(scope), data=False):
+                raise Forbidden(principal, action, str(scope))
+
+    def _timespan(self, text: str | None) -> tuple[datetime, datetime] | None:
+        if not text:
+            return None
+        try:
+            return parse_timespan(text, self._clock.now())
+        except BadTimespan as error:
+            raise BadArgument.of("timespan", str(error)) from None
+
+    def _seconds(self, prefer: Prefer) -> float:
+        seconds = self._limits["workspace.query_default_seconds"] if prefer.wait is None else prefer.wait
+        return float(min(max(1, seconds), self._limits["workspace.query_max_seconds"]))
+
+
+def _read(
+    places: Sequence[Place], view: ResourceView | None, tables: frozenset[str]
+) -> list[tuple[ResourceId, list[str]]]:
+    """The workspaces of which a query reads something, each with the names of its tables."""
+    home_id, home = places[0]
+    seen = [] if view is None else list(view.sources())
+    direct = tables - {name for _, name in seen}  # all tables, or the watchlists, which are the first workspace's alone
+    named = [*seen, *((home.tables, name) for name in direct)]
+    read = []
+    for resource_id, workspace in places:
+        own = {name for catalog, name in named if catalog is workspace.tables and name in tables}
+        names = {_WATCHLIST if workspace.tables.is_watchlist(name) else name for name in own}
+        if names or (view is None and resource_id is home_id):
+            read.append((resource_id, sorted(names)))
+    return read
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """The query workers' refusals as the API's errors."""
+    try:
+        yield
+    except TooManyQueries as error:
+        raise Throttled(str(error), retry_after=_RETRY_SECONDS) from None
+    except QueryTimeout as error:
+        inner = {"code": "GatewayTimeout", "message": str(error)}
+        raise GatewayTimeout("The query exceeded its time limit", inner) from None
