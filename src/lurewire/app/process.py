@@ -131,6 +131,7 @@ async def _serve(folder: Path, settings: Settings) -> None:
         https.should_exit = local.should_exit = True
         await asyncio.gather(*servers)
     finally:
+        gc.unfreeze()  # at the end all is collected: DuckDB's binding reports what is not
         await core.stop()
 
 

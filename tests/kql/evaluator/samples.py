@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -40,8 +41,7 @@ def text_like(operator: str, value: str, chance: random.Random) -> str | None:
 
 def from_pattern(expression: str, chance: random.Random) -> str:
     """A text that a plain regular expression matches; the expression itself without its marks where it is not plain."""
-    from re import _parser as parser  # type: ignore[attr-defined]
-
+    parser = importlib.import_module("re._parser")
     try:
         parsed = parser.parse(re.sub(r"^\(\?\w+\)", "", expression))
     except (re.error, OverflowError):
