@@ -63,7 +63,7 @@ async def test_time_limit_stops_the_copying_of_another_workspace(
             "from range(10000000) a, range(10000000) b where hash(a.range, b.range) = 1"
         )
         cursor.close()
-        view = WorkspacesView([workspace.origin(foreign=False), other.origin(foreign=True)])
+        view = WorkspacesView([workspace.origin(foreign=False), other.origin(foreign=True)], lambda _: None)
         started = time.perf_counter()
         with pytest.raises(QueryTimeout):
             await workspace.query("T_CL | summarize sum(n)", limits=QueryLimits(10, 1_000_000, 0.3), view=view)

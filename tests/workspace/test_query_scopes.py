@@ -10,7 +10,7 @@ import requests
 from azure.identity import ClientSecretCredential
 from azure.monitor.query import LogsQueryClient, LogsQueryStatus
 
-from lurewire.kql import Column, KqlType
+from lurewire.kql import Column, KqlError, KqlType
 
 if TYPE_CHECKING:
     from tests.ingestion.cloud import ARM, GROUP, LOGS, SUBSCRIPTION, TENANT, WORKSPACE, Cloud, table_body
@@ -140,13 +140,85 @@ def test_every_workspace_needs_its_right(
         assert words in answer.text
 
 
-def test_a_query_over_several_workspaces_reaches_no_other_by_name(
+def test_a_query_names_another_workspace(cloud: Cloud, ids: dict[str, str], token: str) -> None:
+    path = f"/v1/workspaces/{ids[WORKSPACE]}/query"
+    for name in ("second", ids[SECOND].upper(), SECOND.lower()):
+        text = f"workspace('{name}').Shared_CL | project who, ['count'], where | sort by who asc"
+        assert rows(ask(cloud, path, token, {"query": text})) == [["c", 0.5, "x"], ["d", None, ""]]
+    within = {"query": 'workspace("second").Shared_CL | project who', "timespan": "2026-01-01/P1D"}
+    assert rows(ask(cloud, path, token, within)) == [["d"]]
+    both = """let Others = workspace('second').Shared_CL;
+        union withsource=From workspace('lurewire').Shared_CL, workspace('second').Shared_CL, Shared_CL, Others
+        | summarize n = count() by From, TenantId | sort by From asc, TenantId asc"""
+    assert rows(ask(cloud, path, token, {"query": both})) == [
+        ["Others", ids[SECOND], 2],
+        ["Shared_CL", ids[WORKSPACE], 4],
+        ["workspace('second').Shared_CL", ids[SECOND], 2],
+    ]
+    one_of_two = {"query": "workspace('lurewire').Shared_CL | project who | sort by who asc", "workspaces": ["second"]}
+    assert rows(ask(cloud, path, token, one_of_two)) == [["a"], ["b"]]
+    sources = ask(
+        cloud, path, token, {"query": "workspace('second').Shared_CL"}, Prefer="include-dataSources=true"
+    ).json()["dataSources"]
+    assert sources == [{"resourceId": SECOND, "tables": ["Shared_CL"]}]
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "code", "words"),
+    [
+        ("workspace('third').Shared_CL | count", 403, "InsufficientAccessError", "insufficient access"),
+        ("workspace('third').Nothing_CL", 403, "InsufficientAccessError", "insufficient access"),
+        ("union isfuzzy=true Shared_CL, workspace('third').Shared_CL", 403, "InsufficientAccessError", ""),
+        ("workspace('nowhere').Shared_CL", 400, "BadArgumentError", "'nowhere' could not be found"),
+        ("workspace('second').Nothing_CL", 400, "BadArgumentError", "'Nothing_CL'"),
+        ("workspace('second').Few()", 400, "BadArgumentError", "of another workspace"),
+        ("restrict access to (*); workspace('second').Shared_CL", 400, "BadArgumentError", "not this workspace"),
+    ],
+)
+def test_a_workspace_that_a_query_names_needs_its_right(
+    cloud: Cloud, ids: dict[str, str], token: str, text: str, status: int, code: str, words: str
+) -> None:
+    for more in ({}, {"workspaces": ["second"]}):
+        answer = ask(cloud, f"/v1/workspaces/{ids[WORKSPACE]}/query", token, {"query": text} | more)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
+        assert words in answer.text
+
+
+def test_a_saved_function_names_another_workspace_with_the_callers_rights(
     cloud: Cloud, ids: dict[str, str], token: str
 ) -> None:
-    for query in ("workspace('third').Shared_CL", "workspace('second').Shared_CL"):
-        body = {"query": query, "workspaces": ["second"]}
-        answer = ask(cloud, f"/v1/workspaces/{ids[WORKSPACE]}/query", token, body)
-        assert answer.status_code == 400, query
+    body = {"category": "c", "displayName": "d", "functionAlias": "Beyond"}
+    body["query"] = "workspace('second').Shared_CL | project who"
+    cloud.put(f"{WORKSPACE}/savedSearches/beyond", {"properties": body})
+    path = f"/v1/workspaces/{ids[WORKSPACE]}/query"
+    assert rows(ask(cloud, path, token, {"query": "Beyond | count"})) == [[2]]
+    first = cloud.token("reader of the first alone", (READER, WORKSPACE), resource=LOGS)
+    assert ask(cloud, path, first, {"query": "Beyond | count"}).status_code == 403
+    assert rows(ask(cloud, path, first, {"query": "Shared_CL | count"})) == [[2]]
+
+
+def test_a_rule_reads_no_other_workspace(cloud: Cloud, ids: dict[str, str]) -> None:
+    assert ids
+    workspace = cloud.workspace()
+    with pytest.raises(KqlError, match="not this workspace"):
+        workspace.compile("workspace('second').Shared_CL")
+
+
+def test_workspaces_that_a_query_names_count(tmp_path_factory: pytest.TempPathFactory) -> None:
+    small = Cloud(tmp_path_factory.mktemp("small"), {"workspace.query_workspaces": 2})
+    small.start()
+    try:
+        for place in (SECOND, THIRD):
+            small.put(place, {"location": "local", "properties": {}})
+        granted = small.token("reader", (READER, GROUP), resource=LOGS)
+        path = f"/v1/workspaces/{small.workspace().customer_id}/query"
+        two = "union workspace('second').Heartbeat, workspace('SECOND').Heartbeat, Heartbeat | count"
+        assert rows(ask(small, path, granted, {"query": two})) == [[0]]
+        three = ask(small, path, granted, {"query": two.replace("SECOND", "third")})
+    finally:
+        small.stop()
+    assert three.status_code == 400
+    assert "at most 2 workspaces" in three.text
 
 
 def test_microsofts_client_over_several_workspaces(cloud: Cloud, ids: dict[str, str]) -> None:
@@ -315,6 +387,12 @@ def test_a_role_for_some_tables(cloud: Cloud, ids: dict[str, str]) -> None:
     here = f"/v1/workspaces/{ids[SECOND]}/query"
     assert ask(cloud, here, every, {"query": "Heartbeat | count"}).status_code == 200
     assert ask(cloud, here, every, {"query": "Shared_CL | count"}).status_code == 403
+    two = grant(cloud, "reads one", [f"{query}/read", f"{query}/*/read"], [], WORKSPACE)
+    alone = {"query": "union Shared_CL, workspace('second').Shared_CL | count"}
+    assert ask(cloud, path, two, alone).status_code == 403, "a right here is none there"
+    of_both = grant(cloud, "all but one of both", ["*/read"], [f"{query}/Shared_CL/read"], GROUP)
+    assert ask(cloud, path, of_both, {"query": "workspace('second').Heartbeat | count"}).status_code == 200
+    assert ask(cloud, path, of_both, {"query": "workspace('second').Shared_CL | count"}).status_code == 403
     both = cloud.token("reader of the first", (READER, WORKSPACE), resource=LOGS)
     assert ask(cloud, path, both, {"query": "Shared_CL | count"}).status_code == 200
 

@@ -41,6 +41,7 @@ from .types import (
     Tables,
     WatchlistCatalog,
     WildcardCatalog,
+    WorkspaceCatalog,
 )
 from .udf import Geo
 from .udf import register as register_functions
@@ -69,6 +70,7 @@ __all__ = [
     "Tables",
     "WatchlistCatalog",
     "WildcardCatalog",
+    "WorkspaceCatalog",
     "check_function",
     "closed_connection",
     "compile",

@@ -383,11 +383,16 @@ def _table_call(node: tree.Call, context: Context) -> Rows:
 
 
 def _elsewhere(node: tree.Member, context: Context) -> Rows:
-    """`workspace('name').Table`, where the name is this catalogue's own."""
+    """`workspace('name').Table`, where the name is this catalogue's own or that of another that it reaches."""
     found = lets.scope_calls(node)
     if found is None:
         raise semantic("a table or tabular expression is expected here", node.at)
     calls, name = found
+    other = tables.other_workspace(calls, context)
+    if other is not None:
+        if node.call is not None:
+            raise unsupported(f"the function '{name}' of another workspace", node.at, name)
+        return tables.named_elsewhere(node, calls[0], other, context)
     lets.in_this_catalog(calls, context)
     return bind_source(node.call if node.call is not None else tree.Name(node.at, name), context)
 

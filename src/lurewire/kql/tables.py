@@ -11,14 +11,14 @@ from .binder import ExpressionBinder
 from .conversions import to
 from .errors import TRANSFORM, Consequence, Problem, UnresolvedSource, nearest, semantic, unsupported
 from .scope import RECEIVED, Rows
-from .types import FunctionCatalog, HiddenColumn, KqlType, WatchlistCatalog, WildcardCatalog
+from .types import FunctionCatalog, HiddenColumn, KqlType, WatchlistCatalog, WildcardCatalog, WorkspaceCatalog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from .operators.registry import TabularOperator
     from .scope import Context
-    from .types import Table
+    from .types import Catalog, Table
 
 #: Relations below which the columns of their input can still be read.
 _TRANSPARENT = (
@@ -122,6 +122,37 @@ def table_of(rows: Rows) -> str | None:
 
 
 # What the catalogue offers beside tables
+
+
+def other_workspace(calls: Sequence[tree.Call], context: Context) -> Catalog | None:
+    """The catalogue of `workspace('name')` where it is another's that this one reaches; None leaves it to what is known here.
+
+    Raises Problem for a workspace that is not there.
+    """
+    call, catalog = calls[0], context.catalog
+    reaches = isinstance(catalog, WorkspaceCatalog) and context.profile.tables is None
+    if not reaches or len(calls) > 1 or call.name != "workspace" or len(call.arguments) != 1:
+        return None
+    value = ExpressionBinder(context, None, call.name).bind(call.arguments[0])
+    if not isinstance(value, plan.Constant) or not isinstance(value.value, str):
+        return None
+    if value.value.lower() in {name.lower() for name in getattr(catalog, "own_names", ())}:
+        return None
+    assert isinstance(catalog, WorkspaceCatalog)
+    found = catalog.other_workspace(value.value)
+    if found is None:
+        message = f"workspace(): the workspace '{value.value}' could not be found"
+        raise UnresolvedSource(message, call.at, value.value)
+    return found
+
+
+def named_elsewhere(node: tree.Member, call: tree.Call, other: Catalog, context: Context) -> Rows:
+    """The rows of the table that `workspace(...).Table` names in another workspace; raises Problem."""
+    table = other.table(node.name)
+    if table is None:
+        message = f"Failed to resolve table or column expression named '{node.name}' in another workspace"
+        raise UnresolvedSource(message, call.at, node.name, nearest(node.name, list(other.table_names())))
+    return scanned(table, context)
 
 
 def wildcard_names(context: Context) -> Iterable[str]:

@@ -197,6 +197,18 @@ class PrincipalCatalog(Protocol):
         """Who runs the query."""
 
 
+@runtime_checkable
+class WorkspaceCatalog(Protocol):
+    """A catalogue that reaches the tables of other workspaces."""
+
+    def other_workspace(self, name: str) -> Catalog | None:
+        """The tables of the workspace that workspace('name') means, or None where there is none.
+
+        Each has a `Table.name` that no table of this catalogue and of no further workspace has. What the method raises
+        ends the compilation: that the caller has no right to the workspace, for one.
+        """
+
+
 class Tables:
     """A catalog over a fixed set of tables, and of saved functions if there are any.
 

@@ -6,6 +6,7 @@ Source: https://learn.microsoft.com/azure/azure-monitor/logs/api/cross-workspace
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,12 @@ from lurewire.workspace.errors import BadArgument, GatewayTimeout, Throttled, Wo
 from lurewire.workspace.metadata import describe
 from lurewire.workspace.pool import QueryTimeout, TooManyQueries
 from lurewire.workspace.query import QueryLimits
+from lurewire.workspace.service import meant
 from lurewire.workspace.timespans import BadTimespan, parse_timespan
 from lurewire.workspace.views import ResourceView, WorkspacesView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from lurewire.core.clock import Clock
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
     from lurewire.core.limits import Limits
     from lurewire.core.principal import Principal
     from lurewire.core.resources import ResourceId
+    from lurewire.workspace.catalog import Tables
     from lurewire.workspace.models import Prefer, QueryRequest
     from lurewire.workspace.query import QueryResult
     from lurewire.workspace.service import Workspace, Workspaces
+    from lurewire.workspace.views import Origin
 
 QUERY_ACTION = "Microsoft.OperationalInsights/workspaces/query/read"
 """What a query of a workspace needs there; the routes and every further workspace ask for it."""
@@ -39,6 +43,7 @@ _RESOURCE_TABLE_ACTIONS = "Microsoft.Insights/logs"
 _WATCHLIST = "Watchlist"  # the table of Azure that all watchlists are rows of
 
 _RETRY_SECONDS = 5
+_NAMES_WORKSPACE = re.compile(r"\bworkspace\s*\(")
 
 Place = tuple["ResourceId", "Workspace"]
 
@@ -63,12 +68,7 @@ class QueryApi:
 
     def find(self, name: str) -> Place:
         """The workspace of a GUID, an ARM id or a name. Raises `WorkspaceNotFound`, and `BadArgument` for one of several."""
-        found = self._workspaces.named(name)
-        if len(found) > 1:
-            raise BadArgument.of("workspaces", f"'{name[:80]}' is the name of {len(found)} workspaces: give the id")
-        if not found:
-            raise WorkspaceNotFound(name)
-        return found[0]
+        return _the_one(self._workspaces.named(name), name)
 
     def check(self, principal: Principal, place: Place) -> None:
         """Raises `Forbidden` where the principal may not query a workspace."""
@@ -80,7 +80,7 @@ class QueryApi:
         most = self._limits["workspace.query_workspaces"]
         distinct = dict.fromkeys(names or ())
         if len(distinct) > most:
-            raise BadArgument.of("workspaces", f"a query reads at most {most} workspaces")
+            raise _too_many(most)
         places = [home]
         for name in distinct:
             try:
@@ -91,8 +91,30 @@ class QueryApi:
                 self.check(principal, place)
                 places.append(place)
         if len(places) > most:
-            raise BadArgument.of("workspaces", f"a query reads at most {most} workspaces")
+            raise _too_many(most)
         return places[1:]
+
+    def _reach(self, principal: Principal, places: list[Place]) -> Callable[[str], Origin | None]:
+        """What workspace('...') in a query over `places` means; a further workspace that it names joins them.
+
+        It is called on the worker that compiles, so it knows the workspaces that there are now. It raises as `further` does.
+        """
+        known = self._workspaces.all()
+        most = self._limits["workspace.query_workspaces"]
+
+        def reach(name: str) -> Origin | None:
+            try:
+                place = _the_one(meant(known, name), name)
+            except WorkspaceNotFound:
+                return None
+            if all(workspace is not place[1] for _, workspace in places):
+                self.check(principal, place)
+                if len(places) >= most:
+                    raise _too_many(most)
+                places.append(place)
+            return place[1].origin(foreign=place[1] is not places[0][1])
+
+        return reach
 
     async def metadata(self, principal: Principal, home: Place, names: Sequence[str] | None) -> dict[str, Any]:
         """What a workspace holds, with those that the request names beside it. Raises as `further` does, and `Throttled`."""
@@ -104,8 +126,9 @@ class QueryApi:
         """Query a workspace, and those that the request names beside it; the caller has checked the right to `home`."""
         places = [home, *self.further(principal, home, asked.workspaces)]
         view = None
-        if len(places) > 1:
-            view = WorkspacesView([place.origin(foreign=i > 0) for i, (_, place) in enumerate(places)])
+        if len(places) > 1 or _may_reach(asked.query, home[1].tables):
+            origins = [place.origin(foreign=i > 0) for i, (_, place) in enumerate(places)]
+            view = WorkspacesView(origins, self._reach(principal, places))
         return await self._run(principal, places, asked, prefer, view, None)
 
     async def of_resource(
@@ -171,17 +194,38 @@ class QueryApi:
         return float(min(max(1, seconds), self._limits["workspace.query_max_seconds"]))
 
 
+def _the_one(found: Sequence[Place], name: str) -> Place:
+    """Raises `WorkspaceNotFound`, and `BadArgument` for one of several."""
+    if len(found) > 1:
+        raise BadArgument.of("workspaces", f"'{name[:80]}' is the name of {len(found)} workspaces: give the id")
+    if not found:
+        raise WorkspaceNotFound(name)
+    return found[0]
+
+
+def _too_many(most: int) -> BadArgument:
+    return BadArgument.of("workspaces", f"a query reads at most {most} workspaces")
+
+
+def _may_reach(query: str, tables: Tables) -> bool:
+    """Whether workspace('...') may stand in a query, or in a saved function that it may call."""
+    functions = (tables.function(name) for name in tables.function_names())
+    texts = (query, *(function.body for function in functions if function is not None))
+    return any(_NAMES_WORKSPACE.search(text) for text in texts)
+
+
 def _read(
     places: Sequence[Place], view: ResourceView | None, tables: frozenset[str]
 ) -> list[tuple[ResourceId, list[str]]]:
     """The workspaces of which a query reads something, each with the names of its tables."""
     home_id, home = places[0]
-    seen = [] if view is None else list(view.sources())
-    direct = tables - {name for _, name in seen}  # all tables, or the watchlists, which are the first workspace's alone
+    seen = [] if view is None else list(view.sources(tables))
+    # All tables, or the watchlists, which are the first workspace's alone.
+    direct = tables if view is None else tables - view.named()
     named = [*seen, *((home.tables, name) for name in direct)]
     read = []
     for resource_id, workspace in places:
-        own = {name for catalog, name in named if catalog is workspace.tables and name in tables}
+        own = {name for catalog, name in named if catalog is workspace.tables}
         names = {_WATCHLIST if workspace.tables.is_watchlist(name) else name for name in own}
         if names or (view is None and resource_id is home_id):
             read.append((resource_id, sorted(names)))

@@ -36,7 +36,7 @@ LIMITS: tuple[Limit, ...] = (
     ),
     Limit(
         "workspace.engine_memory_mb",
-        768,
+        640,
         "MB",
         "our own: with what waits to be loaded the process stays under 1.5 GB; DuckDB spills to disk beyond it",
     ),
@@ -50,6 +50,9 @@ LIMITS: tuple[Limit, ...] = (
         "workspace.journal_segment_bytes", 64 << 20, "bytes", "our own: the size in which loaded journal is given back"
     ),
     Limit(
-        "workspace.waiting_bytes", 192 << 20, "bytes", "our own: one and a half of the loader's largest transactions"
+        "workspace.waiting_bytes",
+        176 << 20,
+        "bytes",
+        "our own: the loader's largest transaction and what comes meanwhile",
     ),
 )

@@ -407,15 +407,8 @@ class Workspaces:
         return [(self._ids[key], workspace) for key, workspace in self._open.items()]
 
     def named(self, name: str) -> list[tuple[ResourceId, Workspace]]:
-        """The workspaces that a GUID, an ARM id or a name means: none, one, or several of one name.
-
-        A GUID is the workspace's own, whatever name somebody gives to another.
-        """
-        wanted = name.strip().lower()
-        own = self._open.get(wanted)
-        if own is not None:
-            return [(self._ids[wanted], own)]
-        return [place for place in self.all() if wanted in (place[0].key, place[0].name.lower())]
+        """The workspaces that a GUID, an ARM id or a name means: none, one, or several of one name; see `meant`."""
+        return meant(self.all(), name)
 
     def by_customer_id(self, customer_id: str) -> Workspace | None:
         """The workspace of a GUID, or None."""
@@ -441,3 +434,13 @@ class Workspaces:
             await workspace.stop()
         self._open.clear()
         self._ids.clear()
+
+
+def meant(places: Sequence[tuple[ResourceId, Workspace]], name: str) -> list[tuple[ResourceId, Workspace]]:
+    """Those of `places` that a GUID, an ARM id or a name means.
+
+    A GUID is the workspace's own, whatever name somebody gives to another.
+    """
+    wanted = name.strip().lower()
+    own = [place for place in places if place[1].customer_id.lower() == wanted]
+    return own or [place for place in places if wanted in (place[0].key, place[0].name.lower())]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -21,10 +21,10 @@ from lurewire.workspace.catalog import TIME, StoredColumn, StoredTable, in_order
 from lurewire.workspace.storage import HIDDEN, STORAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from lurewire.core.resources import ResourceId
-    from lurewire.kql import CompiledQuery, KqlType, SavedFunction, Table
+    from lurewire.kql import Catalog, CompiledQuery, KqlType, SavedFunction, Table
     from lurewire.workspace.catalog import Tables
     from lurewire.workspace.engine import Engine
 
@@ -51,10 +51,14 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A table of the view and the stored tables that it is made of."""
+    """A table of the view and the stored tables that it is made of; `shown` is what compiled queries call it."""
 
+    shown: str
     table: StoredTable
     parts: tuple[_Part, ...]
+
+    def for_kql(self) -> Table:
+        return replace(self.table.for_kql(), name=self.shown)
 
 
 class ResourceView:
@@ -73,7 +77,7 @@ class ResourceView:
     def table(self, name: str) -> Table | None:
         """The table of that exact name in any of the workspaces."""
         made = self._made.get(name) or self._make(name)
-        return None if made is None else made.table.for_kql()
+        return None if made is None else made.for_kql()
 
     def table_names(self) -> Iterable[str]:
         """All names that a query may use."""
@@ -83,11 +87,16 @@ class ResourceView:
         """The tables that exist in any of the workspaces."""
         return sorted({name for origin in self._origins for name in origin.tables.wildcard_names()})
 
-    def sources(self) -> Iterator[tuple[Tables, str]]:
-        """(workspace, table) of all that the query has named so far."""
-        for made in self._made.values():
-            for part in made.parts:
-                yield part.origin.tables, part.stored.name
+    def named(self) -> frozenset[str]:
+        """What compiled queries call the tables that the query has named so far."""
+        return frozenset(self._made)
+
+    def sources(self, read: frozenset[str]) -> Iterator[tuple[Tables, str]]:
+        """(workspace, table) of those of them that are `read`."""
+        for shown, made in self._made.items():
+            if shown in read:
+                for part in made.parts:
+                    yield part.origin.tables, part.stored.name
 
     def prepare(self, cursor: Any, compiled: CompiledQuery, parameters: Mapping[str, int]) -> None:
         """Make the relations that a compiled query reads, on its own cursor, whose end is theirs."""
@@ -111,15 +120,19 @@ class ResourceView:
                 self._foreign.interrupt()
 
     def _make(self, name: str) -> _Made | None:
-        found = [(origin, origin.tables.existing(name)) for origin in self._origins]
+        return self._make_of(self._origins, name, name)
+
+    def _make_of(self, origins: Sequence[Origin], name: str, shown: str) -> _Made | None:
+        """The table `name` of some workspaces, as `shown`."""
+        found = [(origin, origin.tables.existing(name)) for origin in origins]
         shares = [(origin, stored) for origin, stored in found if stored is not None]
         if not shares:
-            home = self._origins[0]
+            home = origins[0]
             stored = home.tables.find(name) if builtin_schema(name) is not None else None
             if stored is None:
                 return None
             shares = [(home, stored)]
-        made = self._made[name] = _join(name, f"x{len(self._made)}", shares)
+        made = self._made[shown] = _join(name, shown, f"x{len(self._made)}", shares)
         return made
 
     def _select(
@@ -160,12 +173,25 @@ class ResourceView:
 class WorkspacesView(ResourceView):
     """A catalogue over several workspaces: tables of one name are one; functions and watchlists are the first's.
 
-    It has no `own_names`: workspace('...') would be one of many here, and is refused by name.
+    `reach` gives the workspace that workspace('...') means, or None where there is none; it raises where the caller has no
+    right to it. Of several workspaces none has `own_names`: the first's are reached like any other's.
     """
 
-    def __init__(self, origins: Sequence[Origin]) -> None:
+    def __init__(self, origins: Sequence[Origin], reach: Callable[[str], Origin | None]) -> None:
         super().__init__(origins, None)
         self._home = origins[0].tables
+        self._reach = reach
+        self.own_names = self._home.own_names if len(origins) == 1 else frozenset[str]()
+
+    def other_workspace(self, name: str) -> Catalog | None:
+        """The tables of one workspace alone."""
+        origin = self._reach(name)
+        return None if origin is None else _Reached(self, origin, name)
+
+    def of_one(self, origin: Origin, name: str, shown: str) -> Table | None:
+        """The table of that exact name in one workspace, which compiled queries call `shown`."""
+        made = self._made.get(shown) or self._make_of((origin,), name, shown)
+        return None if made is None else made.for_kql()
 
     def function(self, name: str) -> SavedFunction | None:
         """The saved function of that exact name, or None."""
@@ -188,7 +214,24 @@ class WorkspacesView(ResourceView):
         return self._home.allows_external(location)
 
 
-def _join(name: str, relation: str, shares: Sequence[tuple[Origin, StoredTable]]) -> _Made:
+class _Reached:
+    """The tables of one workspace that a query of another names."""
+
+    def __init__(self, view: WorkspacesView, origin: Origin, name: str) -> None:
+        self._view = view
+        self._origin = origin
+        self._name = name
+
+    def table(self, name: str) -> Table | None:
+        """The table of that exact name."""
+        return self._view.of_one(self._origin, name, f"workspace('{self._name}').{name}")
+
+    def table_names(self) -> Iterable[str]:
+        """All names that a query may use."""
+        return self._origin.tables.table_names()
+
+
+def _join(name: str, shown_as: str, relation: str, shares: Sequence[tuple[Origin, StoredTable]]) -> _Made:
     """The table whose columns are those of all its shares.
 
     One name with two types is two columns, `name_type`, as union does it (https://learn.microsoft.com/kusto/query/union-operator).
@@ -203,7 +246,7 @@ def _join(name: str, relation: str, shares: Sequence[tuple[Origin, StoredTable]]
             joined = columns.setdefault(label, StoredColumn(label, column.type, f"{relation}c{len(columns)}"))
             own[joined.sql] = column.sql
         parts.append(_Part(origin, stored, own))
-    return _Made(StoredTable(name, relation, in_order(columns), len(columns)), tuple(parts))
+    return _Made(shown_as, StoredTable(name, relation, in_order(columns), len(columns)), tuple(parts))
 
 
 def _shown_names(shares: Sequence[tuple[Origin, StoredTable]]) -> dict[tuple[str, KqlType], str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lurewire.kql import plan, tree
 from lurewire.kql.errors import Problem, UnresolvedSource, semantic
 from lurewire.kql.scope import Projection, Rows
-from lurewire.kql.tables import wildcard_names
+from lurewire.kql.tables import table_of, wildcard_names
 from lurewire.kql.types import KqlType
 
 from .registry import TabularOperator
@@ -147,6 +147,8 @@ def leg_name(node: tree.Expression, rows: Rows) -> str:
             node = node.pipeline.source
         else:
             return ""
+    if isinstance(node, tree.Member) and node.call is None:  # of a workspace or database
+        return table_of(rows) or ""
     return node.name if isinstance(node, tree.Name) else ""
 
 
