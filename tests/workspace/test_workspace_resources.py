@@ -186,6 +186,8 @@ def test_retention_of_a_table(cloud: Cloud) -> None:
     ):
         assert call(cloud, "PATCH", url, {"properties": wrong}).status_code == 400, wrong
     assert shown({}) == (30, 30, 0, False, True, 30), "what is refused changes nothing"
+    sent_back = {"retentionInDays": 45, "totalRetentionInDays": 30}  # as az does: with the total that it was shown
+    assert shown(sent_back) == (45, 45, 0, False, True, 45)
 
 
 def test_columns_by_patch(cloud: Cloud) -> None:

@@ -124,6 +124,9 @@ class _TableType:
             raise InvalidParameter(f"properties.plan '{str(plan)[:40]}' is not supported here: use {_PLANS[0]}")
         retention = _days(change, given, "retentionInDays", 730)
         total = _days(change, given, "totalRetentionInDays", 4383)
+        shown = _properties(change.existing or _MISSING)
+        if shown.get("totalRetentionInDaysAsDefault") is True and total == shown.get("totalRetentionInDays"):
+            total = -1  # az sends back the total that it was shown, without the mark: it still follows the retention
         if total > _MOST_PLAIN_DAYS and total not in _LONG_DAYS:
             raise InvalidParameter(f"properties.totalRetentionInDays above {_MOST_PLAIN_DAYS} is one of {_LONG_DAYS}")
         builtin = builtin_schema(name)
@@ -135,8 +138,7 @@ class _TableType:
             except SchemaConflict as error:
                 raise InvalidParameter(f"properties.schema.columns: {error}") from None
         default = DEFAULT_DAYS if workspace is None else workspace.policy.days
-        old = _properties(change.existing or _MISSING)
-        planned = old.get("lastPlanModifiedDate", self._clock.now().strftime(_MOMENT))
+        planned = shown.get("lastPlanModifiedDate", self._clock.now().strftime(_MOMENT))
         properties = {"plan": plan, "lastPlanModifiedDate": planned}
         properties |= _retention(retention, total, default) | {"provisioningState": "Succeeded"}
         properties["schema"] = _schema(name, columns, given, custom=builtin is None)

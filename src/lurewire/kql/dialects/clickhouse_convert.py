@@ -141,8 +141,12 @@ def _bool_from_text(node: Node) -> Node:
     return bind(node, "b", body)
 
 
+_GUID = r"(?s)^[ {]*([0-9a-fA-F]{8})-?([0-9a-fA-F]{4})-?([0-9a-fA-F]{4})-?([0-9a-fA-F]{4})-?([0-9a-fA-F]{12}).*$"
+
+
 def _guid_from_text(node: Node) -> Node:
-    return call("toUUIDOrNull", call("replaceRegexpAll", node, text(r"^[ {}]+|[ {}]+$"), text("")))
+    # What follows the 32 digits is ignored; a text that is none stays as it is, and is null.
+    return call("toUUIDOrNull", call("replaceRegexpAll", node, text(_GUID), text(r"\1-\2-\3-\4-\5")))
 
 
 # Datetimes and timespans: ticks, by whole-number arithmetic only, because ClickHouse's date types begin in 1900
