@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lurewire.core.errors import WireError
+from lurewire.core.limits import Limits
 from lurewire.core.resources import ResourceId
-from lurewire.ingestion import SampleRequest, samples
+from lurewire.ingestion import LIMITS, SampleRequest, samples
+from lurewire.kql import Column, KqlType
 from lurewire.kqltools import sample_schema
 
 if TYPE_CHECKING:
@@ -223,6 +225,14 @@ def test_the_printed_template_deploys(cloud: Cloud) -> None:
     assert cloud.post(rule, "Custom-Templated_CL", sender, [EVENT, {"[odd]": 5}]).status_code == 204
     cloud.settle()
     assert cloud.query("Templated_CL | where isnotnull(odd) | project odd") == [(5,)]
+
+
+def test_a_preview_uses_no_more_memory_than_it_may() -> None:
+    bomb = "source" + " | extend a = strcat(a, a, a, a, a, a, a, a, a, a)" * 2
+    records = [{"a": "x" * 1000}] * 2000
+    limits = Limits(LIMITS, {"ingestion.preview_memory_mb": 16})
+    shown = samples._transformed([Column("a", KqlType.STRING)], bomb, records, 0, limits)
+    assert [one["message"] for one in shown.errors] == ["the query needs more memory than it may use"]
 
 
 NAMES = st.sampled_from(

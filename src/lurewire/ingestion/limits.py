@@ -25,6 +25,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit("ingestion.errors_per_hour", 500, "rows", "our own: what one rule may write into DCRLogErrors"),
     Limit("ingestion.sample_bytes", 8 << 20, "bytes", "our own: the longest request about a sample of events"),
     Limit("ingestion.sample_records", 10_000, "records", "our own: events of a sample that a preview runs"),
+    Limit("ingestion.preview_seconds", 20, "seconds", "our own: about what Azure gives a transformation"),
+    Limit("ingestion.preview_memory_mb", 256, "MB", "our own: what the transformation of a preview may use"),
     Limit("ingestion.collector_body_bytes", 30 << 20, "bytes", _COLLECTOR),
     Limit("ingestion.collector_waiting_bytes", 128 << 20, "bytes", "our own: calls that are read and not yet stored"),
     Limit("ingestion.collector_field_bytes", 32 << 10, "bytes", _COLLECTOR),

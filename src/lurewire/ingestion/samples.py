@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 _SOURCE = "source"
 _BATCH = "batch"
-_PREVIEW_MEGABYTES = 256
-_PREVIEW_SECONDS = 20
-"""Azure stops a transformation that takes longer."""
 
 
 class SampleRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -183,8 +180,7 @@ class Samples:
     ) -> Preview:
         transform = asked.transform or inferred.transform
         now = ticks_from_datetime(self._clock.now())
-        field_bytes = self.limits["ingestion.field_bytes"]
-        shown = await asyncio.to_thread(_transformed, inferred.stream, transform, records, now, field_bytes)
+        shown = await asyncio.to_thread(_transformed, inferred.stream, transform, records, now, self.limits)
         if shown.errors:
             return shown
         produced = {column.name: column.type for column in shown.columns}
@@ -303,15 +299,15 @@ def _error(message: str, code: str = "InvalidTransformOutput", **place: int) -> 
 
 
 def _transformed(
-    columns: Sequence[Column], transform: str, records: Sequence[dict[str, Any]], now: int, field_bytes: int
+    columns: Sequence[Column], transform: str, records: Sequence[dict[str, Any]], now: int, limits: Limits
 ) -> Preview:
     """The records through the transform, in an engine of their own that reaches nothing else."""
     shown = Preview()
-    rows = RowDecoder(columns, field_bytes).decode(json.dumps(records).encode(), shown.losses)
+    rows = RowDecoder(columns, limits["ingestion.field_bytes"]).decode(json.dumps(records).encode(), shown.losses)
     source = kql.Table(_SOURCE, tuple(columns), _BATCH, tuple(rows.column_names), time_column=None)
-    with kql.closed_connection(memory_megabytes=_PREVIEW_MEGABYTES) as connection:
+    with kql.closed_connection(memory_megabytes=limits["ingestion.preview_memory_mb"]) as connection:
         connection.register(_BATCH, rows)
-        late = threading.Timer(_PREVIEW_SECONDS, connection.interrupt)
+        late = threading.Timer(limits["ingestion.preview_seconds"], connection.interrupt)
         late.start()
         try:
             result = kql.run_over(transform, connection, kql.Tables([source]), now=now, profile="transform")
