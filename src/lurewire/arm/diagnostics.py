@@ -17,11 +17,11 @@ from lurewire.arm.errors import (
     DiagnosticConflict,
     DiagnosticsNotSupported,
     InvalidDiagnosticSetting,
-    LinkedAuthorizationFailed,
     ResourceNotFound,
 )
 from lurewire.arm.limits import LIMITS
 from lurewire.arm.scopes import resource_id
+from lurewire.core.errors import LinkedAuthorizationFailed
 from lurewire.core.http import Audience, Gatekeeper, Needs, Route
 from lurewire.core.limits import Limits
 from lurewire.core.resources import InvalidResourceId, ResourceId, ResourceType
@@ -147,11 +147,7 @@ class Diagnostics:
             raise InvalidDiagnosticSetting(f"'workspaceId' must be the id of a workspace: {error}.") from None
         if principal is not None and not self._gatekeeper.allows(principal, _LINK, str(workspace), data=False):
             # Before anything else is said of it: who has no right to it does not learn whether it is there.
-            raise LinkedAuthorizationFailed(
-                f"The client '{principal.app_id}' with object id '{principal.object_id}' has permission to perform action "
-                f"'{SETTINGS}/write'; however, it does not have permission to perform action(s) '{_LINK}' on the linked "
-                f"scope(s) '{str(workspace)[:300]}' or the linked scope(s) are invalid."
-            )
+            raise LinkedAuthorizationFailed(principal, f"{SETTINGS}/write", _LINK, str(workspace))
         if workspace.type.lower() != _WORKSPACES or self._resources.get(workspace) is None:
             raise ResourceNotFound(workspace)
 

@@ -160,13 +160,6 @@ class DiagnosticConflict(ArmError):
     code = "Conflict"
 
 
-class LinkedAuthorizationFailed(ArmError):
-    """The principal may write a diagnostic setting, and has no right to the workspace that it sends to."""
-
-    status = 403
-    code = "LinkedAuthorizationFailed"
-
-
 class MoveNotSupported(ArmError):
     """A resource cannot be moved to another group here."""
 

@@ -29,6 +29,20 @@ class WireError(Exception):
         self.headers = dict(headers or {})
 
 
+class LinkedAuthorizationFailed(WireError):
+    """The principal may do what it asks for, `own`, and may not do `action` at `scope`, to which the request links."""
+
+    status = 403
+    code = "LinkedAuthorizationFailed"
+
+    def __init__(self, principal: Principal, own: str, action: str, scope: str) -> None:
+        super().__init__(
+            f"The client '{principal.app_id}' with object id '{principal.object_id}' has permission to perform action "
+            f"'{own}'; however, it does not have permission to perform action(s) '{action}' on the linked scope(s) "
+            f"'{scope[:300]}' or the linked scope(s) are invalid."
+        )
+
+
 class Unauthenticated(Exception):
     """The request's token is missing or not to be believed."""
 

@@ -137,13 +137,6 @@ class SampleTooLarge(WireError):
     code = "RequestContentTooLarge"
 
 
-class LinkedAuthorizationFailed(WireError):
-    """The principal may write the rule, and has no right to the workspace that the rule sends to."""
-
-    status = 403
-    code = "LinkedAuthorizationFailed"
-
-
 def no_access(immutable_id: str, resource_id: str, message: str, binding: str = "") -> OperationFailed:
     """The 403 of the service, in its words."""
     return OperationFailed(

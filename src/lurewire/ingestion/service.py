@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from lurewire.core.errors import LinkedAuthorizationFailed
 from lurewire.core.limits import Limits
 from lurewire.core.log import get_logger
 from lurewire.core.resources import ResourceId
@@ -20,7 +21,6 @@ from lurewire.ingestion.error_log import ErrorLog, LoggedError, errors_of
 from lurewire.ingestion.errors import (
     BodyInvalid,
     IngestionError,
-    LinkedAuthorizationFailed,
     StreamUnknown,
     Throttled,
     Unavailable,
@@ -136,9 +136,7 @@ class Ingestion:
             return
         if not self._gatekeeper.allows(principal, _LINK, workspace_id, data=False):
             raise LinkedAuthorizationFailed(
-                f"The client '{principal.app_id}' with object id '{principal.object_id}' has permission to perform action "
-                f"'Microsoft.Insights/dataCollectionRules/write'; however, it does not have permission to perform "
-                f"action(s) '{_LINK}' on the linked scope(s) '{workspace_id[:300]}' or the linked scope(s) are invalid."
+                principal, "Microsoft.Insights/dataCollectionRules/write", _LINK, workspace_id
             )
 
     def rule(self, immutable_id: str) -> ActiveRule | None:
