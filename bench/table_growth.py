@@ -1,10 +1,10 @@
 """What a query of five minutes costs while its table grows, and what retention costs: `table_growth.py [ROWS ...]`.
 
-One workspace; events come at 100 a second, each up to a minute late, so that a window of five minutes has 30,000 rows however
+A workspace for each size; events come at 100 a second, each up to a minute late, so that a window of five minutes has 30,000 rows however
 long the history is. Rows are written straight into the engine's file in the order of their receipt, a million a transaction, as
 the loader does it in bulk: its own path is measured by `ingest.py`, and what a query finds is the same. Queries go the product's
-way: cached compilation, query worker, Arrow. At each size each window (the newest, and one in the midst of the table) is asked
-40 times; its cost is the median.
+way: cached compilation, query worker, Arrow. Each window (the newest, and one in the midst of the table) is asked 60 times, the
+sizes in turn, so that a slow moment of the machine is one for all of them; its cost is the median.
 
 Retention both ways, at the first size above 1 million rows: deleting the oldest tenth in the product's batches with the blocks
 used again for the next rows, against a file per tenth of which the oldest is unlinked, behind one view.
@@ -39,7 +39,7 @@ SIZES = (1_000_000, 10_000_000, 100_000_000)
 GOAL = {"growth": 1.2}
 PER_SECOND = 100
 CHUNK = 1_000_000
-ROUNDS = 40
+ROUNDS = 60
 PERIODS = 10
 WINDOW = timedelta(minutes=5)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,9 +58,10 @@ QUERY = """Events_CL
 
 
 class Growing:
-    """A workspace whose one table grows."""
+    """A workspace with one table, which grows."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.file = folder / "w" / "workspace.duckdb"
         self.clock = ManualClock(START)
         self.workspace = Workspace(
@@ -85,15 +86,23 @@ class Growing:
     async def run(self, statement: str) -> None:
         await self.workspace._intake.run(lambda cursor: cursor.execute(statement))  # noqa: SLF001 - beside the way in
 
-    async def cost(self, end: datetime) -> float:
-        """The median of a window's seconds, after two runs that do not count."""
-        times = []
-        for _ in range(ROUNDS + 2):
-            began = time.perf_counter()
-            result = await self.workspace.query(QUERY, timespan=(end - WINDOW, end))
-            times.append(time.perf_counter() - began)
-            assert result.rows, "the window has rows"
-        return percentile(times[2:], 50)
+    async def ask(self, end: datetime) -> float:
+        """The seconds of one window."""
+        began = time.perf_counter()
+        result = await self.workspace.query(QUERY, timespan=(end - WINDOW, end))
+        seconds = time.perf_counter() - began
+        assert result.rows, "the window has rows"
+        return seconds
+
+
+async def costs(tables: Sequence[Growing]) -> list[tuple[float, float]]:
+    """The median seconds of the newest window and of one in the midst, of each table; two rounds do not count."""
+    times: list[tuple[list[float], list[float]]] = [([], []) for _ in tables]
+    for _ in range(ROUNDS + 2):
+        for growing, (newest, midst) in zip(tables, times, strict=True):
+            newest.append(await growing.ask(moment(growing.rows)))
+            midst.append(await growing.ask(moment(growing.rows // 2)))
+    return [(percentile(newest[2:], 50), percentile(midst[2:], 50)) for newest, midst in times]
 
 
 def moment(row: int) -> datetime:
@@ -118,8 +127,9 @@ def insert(relation: str, first: int, count: int, table: StoredTable) -> str:
     return f"insert into {relation}({', '.join(names)}) select {', '.join(chosen)} from range({first}, {first + count}) r(i)"
 
 
-async def retention(growing: Growing, folder: Path) -> dict[str, float]:
+async def retention(growing: Growing) -> dict[str, float]:
     """Both ways, on what the table holds now."""
+    folder = growing.folder
     tenth = growing.rows // PERIODS
     before = growing.file.stat().st_size
     growing.workspace.policy = WorkspacePolicy(days=30)
@@ -130,7 +140,7 @@ async def retention(growing: Growing, folder: Path) -> dict[str, float]:
     assert abs(deleted - tenth) <= 1, deleted
     await growing.grow(growing.rows + tenth)
     end = moment(growing.rows)
-    deleting = await growing.cost(end)
+    ((deleting, _),) = await costs([growing])
     compiled = growing.workspace.compile(QUERY, window=True)
     bounds = {"t_from": ticks_from_datetime(end - WINDOW), "t_to": ticks_from_datetime(end)}
     after = growing.file.stat().st_size
@@ -182,28 +192,24 @@ def kind(of: KqlType) -> str:
 
 
 async def main(sizes: Sequence[int]) -> int:
-    newest, midst = [], []
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="lurewire-bench-") as name:
-        growing = Growing(Path(name))
-        await growing.open()
-        print("rows            newest window  midst of the table   file")
+        tables = [Growing(Path(name) / str(size)) for size in sizes]
         try:
-            for size in sizes:
+            for growing, size in zip(tables, sizes, strict=True):
+                await growing.open()
                 await growing.grow(size)
-                newest.append(await growing.cost(moment(size)))
-                midst.append(await growing.cost(moment(size // 2)))
+            measured = await costs(tables)
+            print("rows            newest window  midst of the table   file")
+            for growing, (newest, midst) in zip(tables, measured, strict=True):
                 megabytes = growing.file.stat().st_size / 1e6
-                print(
-                    f"{size:>12,} {newest[-1] * 1e3:12.2f} ms {midst[-1] * 1e3:14.2f} ms {megabytes:10,.0f} MB",
-                    flush=True,
-                )
-                figures |= {f"newest_{size}_ms": newest[-1] * 1e3, f"midst_{size}_ms": midst[-1] * 1e3}
-                if "delete_s" not in figures and (size > 1_000_000 or len(sizes) == 1):
-                    figures |= await retention(growing, Path(name))
+                print(f"{growing.rows:>12,} {newest * 1e3:12.2f} ms {midst * 1e3:14.2f} ms {megabytes:10,.0f} MB")
+                figures |= {f"newest_{growing.rows}_ms": newest * 1e3, f"midst_{growing.rows}_ms": midst * 1e3}
+            figures |= await retention(next((one for one in tables if one.rows > SIZES[0]), tables[-1]))
         finally:
-            await growing.workspace.stop()
-    figures["growth"] = max(newest[-1] / newest[0], midst[-1] / midst[0])
+            for growing in tables:
+                await growing.workspace.stop()
+    figures["growth"] = max(last / first for first, last in zip(measured[0], measured[-1], strict=True))
     return finish("table_growth", figures, GOAL)
 
 

@@ -298,7 +298,9 @@ class Loader:
         if stream is None:
             return []
         events = []
-        cursor.register(BATCH, pa.concat_tables(_with_identity(load) for load in group))
+        # In one piece: a piece of a few thousand rows each would be stored by itself first, and then once more with the others.
+        rows = pa.concat_tables(_with_identity(load) for load in group).combine_chunks()
+        cursor.register(BATCH, rows)
         for flow in stream.flows:
             target = self._tables.find(flow.table)
             if target is None:
