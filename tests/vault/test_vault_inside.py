@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lurewire.core.errors import Forbidden, WireError
+from lurewire.core.limits import Limits
 from lurewire.core.resources import ResourceId
-from lurewire.vault import BadParameter, NewVersion, SecretDisabled, SecretNotFound, VaultNotFound
+from lurewire.vault import (
+    LIMITS,
+    BadParameter,
+    NewVersion,
+    SecretDisabled,
+    SecretIsDeleted,
+    SecretNotFound,
+    VaultNotFound,
+)
 
 if TYPE_CHECKING:
     from tests.arm.house import House
@@ -75,20 +84,48 @@ async def test_a_secret_from_a_template_is_a_version_like_any_other_and_is_not_s
     assert b"first value" not in stored
     assert b"newer value" not in stored
     assert "newer value" not in repr(again.vault.get(VAULT, "from-template"))
-    await again.store.delete(target)
-    with pytest.raises(SecretNotFound):
-        again.vault.get(VAULT, "from-template")
     again.db.close()
 
 
-async def test_deleting_a_vault_deletes_its_secrets(house: House) -> None:
-    await house.vault.put(VAULT, "s", NewVersion(value="v"))
-    await house.store.delete(VAULT)
-    with pytest.raises(VaultNotFound):
-        house.vault.vault_of("localhost")
-    await house.store.put(VAULT, {"properties": {}})
+async def test_a_secret_from_a_template_does_not_come_back_after_its_purge(house: House) -> None:
+    """Stored resources are applied at every start."""
+    target = VAULT.child("secrets", "from-template")
+    await house.store.put(target, {"properties": {"value": "first"}})
+    await house.vault.delete(VAULT, "from-template")
+    with pytest.raises(SecretIsDeleted):
+        await house.store.put(target, {"properties": {"value": "second"}})
+    await house.vault.purge(VAULT, "from-template")
+    house.db.close()
+    again = type(house)(house.folder)
+    await again.open()
     with pytest.raises(SecretNotFound):
-        house.vault.get(VAULT, "s")
+        again.vault.get(VAULT, "from-template")
+    await again.store.put(target, {"properties": {"value": "third"}})
+    assert again.vault.get(VAULT, "from-template").value == "third"
+    again.db.close()
+
+
+async def test_a_backup_has_a_limited_number_of_versions(house: House) -> None:
+    house.vault.limits = Limits(LIMITS, {"vault.backup_versions": 2})
+    for value in ("one", "two"):
+        await house.vault.put(VAULT, "s", NewVersion(value=value))
+    backup = await house.vault.backup(VAULT, "s")
+    await house.vault.put(VAULT, "s", NewVersion(value="three"))
+    with pytest.raises(BadParameter, match="more than 2 versions"):
+        await house.vault.backup(VAULT, "s")
+    other = await house.store.put(vault("other"), {"properties": {}})
+    restored = await house.vault.restore(ResourceId.parse(other["id"]), backup)
+    assert restored.value == "two", "into any vault of the install"
+
+
+async def test_a_backup_that_could_not_be_restored_is_not_made(house: House) -> None:
+    house.vault.limits = Limits(LIMITS, {"vault.restore_bytes": 100_000})
+    await house.vault.put(VAULT, "s", NewVersion(value="x" * 25_000))
+    assert len(await house.vault.backup(VAULT, "s")) < 100_000
+    for _ in range(2):
+        await house.vault.put(VAULT, "s", NewVersion(value="x" * 25_000))
+    with pytest.raises(BadParameter, match="longer than the 100000 bytes"):
+        await house.vault.backup(VAULT, "s")
 
 
 async def test_what_a_vault_shows(house: House) -> None:
@@ -111,6 +148,14 @@ async def test_what_a_vault_shows(house: House) -> None:
         ("good", {"accessPolicies": [{"objectId": "x"}]}, "BadRequest"),
         ("good", {"enableRbacAuthorization": False}, "BadRequest"),
         ("good", None, "BadRequest"),
+        ("good", {"enableSoftDelete": False}, "BadRequest"),
+        ("good", {"enablePurgeProtection": False}, "BadRequest"),
+        ("good", {"enablePurgeProtection": "yes"}, "BadRequest"),
+        ("good", {"softDeleteRetentionInDays": 6}, "BadRequest"),
+        ("good", {"softDeleteRetentionInDays": 91}, "BadRequest"),
+        ("good", {"softDeleteRetentionInDays": True}, "BadRequest"),
+        ("good", {"softDeleteRetentionInDays": "30"}, "BadRequest"),
+        ("good", {"createMode": "undo"}, "BadRequest"),
     ],
 )
 async def test_vaults_that_are_refused(house: House, name: str, properties: Any, code: str) -> None:

@@ -1,7 +1,14 @@
 """Vault: Key Vault's secrets."""
 
 from lurewire.vault.control import control_routes
-from lurewire.vault.errors import BadParameter, SecretDisabled, SecretNotFound, VaultError, VaultNotFound
+from lurewire.vault.errors import (
+    BadParameter,
+    SecretDisabled,
+    SecretIsDeleted,
+    SecretNotFound,
+    VaultError,
+    VaultNotFound,
+)
 from lurewire.vault.limits import LIMITS
 from lurewire.vault.models import NewVersion, SecretVersion
 from lurewire.vault.routes import vault_routes
@@ -12,6 +19,7 @@ __all__ = [
     "BadParameter",
     "NewVersion",
     "SecretDisabled",
+    "SecretIsDeleted",
     "SecretNotFound",
     "SecretVersion",
     "Vault",

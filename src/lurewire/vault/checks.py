@@ -29,23 +29,39 @@ def new_version(source: dict[str, Any], limits: Limits) -> NewVersion:
         raise BadParameter("Property 'value' is missing, or not a string.")
     if len(value.encode("utf-8")) > limits["vault.secret_bytes"]:
         raise BadParameter(f"The value is longer than the limit of {limits['vault.secret_bytes']} bytes.")
+    changed = changes(source, limits)
+    return NewVersion(
+        changed.get("content_type"),
+        changed.get("tags", {}),
+        changed.get("enabled", True),
+        changed.get("not_before"),
+        changed.get("expires"),
+        value,
+    )
+
+
+def changes(source: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """What `contentType`, `tags` and `attributes` say, as fields of `NewVersion`; what is not said is not there.
+
+    Raises `BadParameter`.
+    """
     content_type = source.get("contentType")
     if content_type is not None and not isinstance(content_type, str):
         raise BadParameter("Property 'contentType' must be a string.")
     attributes = {} if source.get("attributes") is None else source["attributes"]
     if not isinstance(attributes, dict):
         raise BadParameter("Property 'attributes' must be an object.")
-    enabled = attributes.get("enabled", True)
+    enabled = attributes.get("enabled")
     if not isinstance(enabled, bool | None):
         raise BadParameter("Property 'attributes.enabled' must be true or false.")
-    return NewVersion(
-        content_type,
-        _tags({} if source.get("tags") is None else source["tags"], limits),
-        enabled is not False,
-        _time(attributes, "nbf"),
-        _time(attributes, "exp"),
-        value,
-    )
+    said = {
+        "content_type": content_type,
+        "tags": None if source.get("tags") is None else _tags(source["tags"], limits),
+        "enabled": enabled,
+        "not_before": _time(attributes, "nbf"),
+        "expires": _time(attributes, "exp"),
+    }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _time(attributes: dict[str, Any], name: str) -> int | None:

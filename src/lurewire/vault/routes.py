@@ -1,6 +1,7 @@
-"""Key Vault's data plane for secrets, as far as it is built: get and set.
+"""Key Vault's data plane for secrets.
 
-Source: https://learn.microsoft.com/rest/api/keyvault/secrets
+Sources: https://learn.microsoft.com/rest/api/keyvault/secrets and, for the data action that each operation needs,
+https://learn.microsoft.com/azure/key-vault/general/rbac-guide
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from starlette.responses import JSONResponse, Response
 from lurewire.core.errors import Forbidden, Unauthenticated, UnauthenticatedKind, WireError
 from lurewire.core.http import Audience, Needs, RoomRoutes, Route
 from lurewire.vault.bodies import read_object
-from lurewire.vault.checks import new_version
+from lurewire.vault.checks import changes, check_name, new_version
 from lurewire.vault.errors import BadParameter
-from lurewire.vault.service import GET_SECRET, SET_SECRET
+from lurewire.vault.pages import asked_page, body_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from lurewire.core.resources import ResourceId
     from lurewire.vault.service import Vault
 
 _UNAUTHENTICATED: dict[UnauthenticatedKind, str] = {
@@ -34,37 +36,123 @@ _UNAUTHENTICATED: dict[UnauthenticatedKind, str] = {
 
 def vault_routes(vault: Vault) -> RoomRoutes:
     """The data plane of all vaults; which one is meant, the Host header says."""
-    handlers = _Secrets(vault)
-    get = Needs(GET_SECRET, Audience.VAULT, handlers.scope, data=True)
-    put = Needs(SET_SECRET, Audience.VAULT, handlers.scope, data=True)
+    one = _Secrets(vault)
+
+    def needs(action: str, *, all_secrets: bool = False) -> Needs:
+        scope = one.vault_scope if all_secrets else one.scope
+        return Needs(f"Microsoft.KeyVault/vaults/secrets/{action}", Audience.VAULT, scope, data=True)
+
+    get, update, see = needs("getSecret/action"), needs("update/action"), needs("readMetadata/action")
+    see_all = needs("readMetadata/action", all_secrets=True)
     routes = (
-        Route("GET", "/secrets/{name}", handlers.get, get),
-        Route("GET", "/secrets/{name}/", handlers.get, get),
-        Route("GET", "/secrets/{name}/{version}", handlers.get, get),
-        Route("PUT", "/secrets/{name}", handlers.put, put),
+        Route("GET", "/secrets", one.list, see_all),
+        Route("POST", "/secrets/restore", one.restore, needs("restore/action", all_secrets=True)),
+        Route("GET", "/secrets/{name}/versions", one.versions, see),
+        Route("POST", "/secrets/{name}/backup", one.backup, needs("backup/action")),
+        Route("GET", "/secrets/{name}", one.get, get),
+        Route("GET", "/secrets/{name}/", one.get, get),
+        Route("GET", "/secrets/{name}/{version}", one.get, get),
+        Route("PUT", "/secrets/{name}", one.put, needs("setSecret/action")),
+        Route("PATCH", "/secrets/{name}", one.update, update),
+        Route("PATCH", "/secrets/{name}/", one.update, update),
+        Route("PATCH", "/secrets/{name}/{version}", one.update, update),
+        Route("DELETE", "/secrets/{name}", one.delete, needs("delete")),
+        Route("GET", "/deletedsecrets", one.list_deleted, see_all),
+        Route("GET", "/deletedsecrets/{name}", one.get_deleted, see),
+        Route("POST", "/deletedsecrets/{name}/recover", one.recover, needs("recover/action")),
+        Route("DELETE", "/deletedsecrets/{name}", one.purge, needs("purge/action")),
     )
-    return RoomRoutes("vault", routes, handlers.render)
+    return RoomRoutes("vault", routes, one.render)
 
 
 class _Secrets:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
 
+    def vault_scope(self, request: Request) -> str:
+        return str(self._vault.vault_of(_netloc(request)))
+
     def scope(self, request: Request) -> str:
-        return f"{self._vault.vault_of(_netloc(request))}/secrets/{request.path_params['name']}"
+        return f"{self.vault_scope(request)}/secrets/{request.path_params['name']}"
 
     async def get(self, request: Request) -> Response:
-        _check_version(request)
-        name, version = request.path_params["name"], request.path_params.get("version", "")
-        found = self._vault.get(self._vault.vault_of(_netloc(request)), name, version)
-        return JSONResponse(found.bundle(f"https://{_netloc(request)}"))
+        vault, name = self._asked(request), request.path_params["name"]
+        found = self._vault.get(vault, name, request.path_params.get("version", ""))
+        return JSONResponse(found.bundle(_url(request), self._vault.recovery(vault)))
 
     async def put(self, request: Request) -> Response:
-        _check_version(request)
-        body = await read_object(request, self._vault.limits["vault.request_bytes"])
-        new = new_version(body, self._vault.limits)
-        made = await self._vault.put(self._vault.vault_of(_netloc(request)), request.path_params["name"], new)
-        return JSONResponse(made.bundle(f"https://{_netloc(request)}"))
+        vault = self._asked(request)
+        new = new_version(await self._body(request), self._vault.limits)
+        made = await self._vault.put(vault, request.path_params["name"], new)
+        return JSONResponse(made.bundle(_url(request), self._vault.recovery(vault)))
+
+    async def update(self, request: Request) -> Response:
+        vault, name = self._asked(request), _name(request)
+        wanted = changes(await self._body(request), self._vault.limits)
+        version = request.path_params.get("version", "")
+        changed = await self._vault.secrets.update(vault, name, version, wanted)
+        return JSONResponse(changed.properties(_url(request), self._vault.recovery(vault)))
+
+    async def list(self, request: Request) -> Response:
+        vault = self._asked(request)
+        page = asked_page(request, self._vault.limits["vault.page_items"])
+        found = self._vault.secrets.current(vault, page)
+        recovery, url = self._vault.recovery(vault), _url(request)
+        items = [one.properties(url, recovery, versioned=False) for one in found]
+        return JSONResponse(body_of(request, page, items, found[-1].name.lower() if found else ""))
+
+    async def versions(self, request: Request) -> Response:
+        vault = self._asked(request)
+        page = asked_page(request, self._vault.limits["vault.page_items"], numbered=True)
+        found = self._vault.secrets.versions(vault, _name(request), page)
+        items = [one.properties(_url(request), self._vault.recovery(vault)) for one in found]
+        return JSONResponse(body_of(request, page, items, str(found[-1].seq) if found else ""))
+
+    async def backup(self, request: Request) -> Response:
+        return JSONResponse({"value": await self._vault.backup(self._asked(request), request.path_params["name"])})
+
+    async def restore(self, request: Request) -> Response:
+        vault = self._asked(request)
+        body = await read_object(request, self._vault.limits["vault.restore_bytes"])
+        restored = await self._vault.restore(vault, body.get("value"))
+        return JSONResponse(restored.properties(_url(request), self._vault.recovery(vault)))
+
+    async def delete(self, request: Request) -> Response:
+        vault = self._asked(request)
+        deleted = await self._vault.delete(vault, request.path_params["name"])
+        return JSONResponse(deleted.bundle(_url(request), self._vault.recovery(vault)))
+
+    async def list_deleted(self, request: Request) -> Response:
+        vault = self._asked(request)
+        page = asked_page(request, self._vault.limits["vault.page_items"])
+        found = self._vault.bin.list(vault, page)
+        recovery, url = self._vault.recovery(vault), _url(request)
+        items = [one.bundle(url, recovery, versioned=False) for one in found]
+        return JSONResponse(body_of(request, page, items, found[-1].secret.name.lower() if found else ""))
+
+    async def get_deleted(self, request: Request) -> Response:
+        vault = self._asked(request)
+        found = self._vault.bin.get(vault, _name(request))
+        return JSONResponse(found.bundle(_url(request), self._vault.recovery(vault)))
+
+    async def recover(self, request: Request) -> Response:
+        vault, name = self._asked(request), _name(request)
+        await self._vault.bin.recover(vault, name)
+        recovered = self._vault.secrets.find(vault, name)
+        return JSONResponse(recovered.properties(_url(request), self._vault.recovery(vault)))
+
+    async def purge(self, request: Request) -> Response:
+        await self._vault.purge(self._asked(request), request.path_params["name"])
+        return Response(status_code=204)
+
+    def _asked(self, request: Request) -> ResourceId:
+        """The vault that is asked; raises `VaultNotFound` and `BadParameter`."""
+        if not request.query_params.get("api-version"):
+            raise BadParameter("api-version must be specified.")
+        return self._vault.vault_of(_netloc(request))
+
+    async def _body(self, request: Request) -> dict[str, Any]:
+        return await read_object(request, self._vault.limits["vault.request_bytes"])
 
     def render(self, request: Request, error: Exception) -> Response | None:
         if isinstance(error, Unauthenticated):
@@ -93,9 +181,12 @@ def _netloc(request: Request) -> str:
     return request.headers.get("host", "")
 
 
-def _check_version(request: Request) -> None:
-    if not request.query_params.get("api-version"):
-        raise BadParameter("api-version must be specified.")
+def _url(request: Request) -> str:
+    return f"https://{_netloc(request)}"
+
+
+def _name(request: Request) -> str:
+    return check_name(request.path_params["name"])
 
 
 def _error(

@@ -1,4 +1,4 @@
-"""Table of the vault room: every version of every secret; times are seconds since 1970, UTC."""
+"""Tables of the vault room: every version of every secret, and what was deleted; times are seconds since 1970, UTC."""
 
 from __future__ import annotations
 
@@ -23,4 +23,36 @@ secrets = sa.Table(
     sa.Column("created", sa.Integer, nullable=False),
     sa.UniqueConstraint("vault_key", "name_key", "version"),
     sqlite_autoincrement=True,
+)
+
+secret_updates = sa.Table(  # when the properties of a version were changed last
+    "vault_secret_updates",
+    metadata,
+    sa.Column("seq", sa.Integer, sa.ForeignKey("vault_secrets.seq", ondelete="CASCADE"), primary_key=True),
+    sa.Column("updated", sa.Integer, nullable=False),
+)
+
+deleted_secrets = sa.Table(  # secrets that are in the bin, with all their versions
+    "vault_deleted_secrets",
+    metadata,
+    sa.Column("vault_key", sa.String, primary_key=True),
+    sa.Column("name_key", sa.String, primary_key=True),
+    sa.Column("deleted", sa.Integer, nullable=False),
+    sa.Column("purges", sa.Integer, nullable=False),
+)
+
+template_versions = sa.Table(  # versions that a template made: each is made once, also after it was purged
+    "vault_template_versions",
+    metadata,
+    sa.Column("vault_key", sa.String, primary_key=True),
+    sa.Column("version", sa.String, primary_key=True),
+)
+
+deleted_vaults = sa.Table(
+    "vault_deleted_vaults",
+    metadata,
+    sa.Column("name_key", sa.String, primary_key=True),  # the vault's name in lower case
+    sa.Column("body", sa.LargeBinary, nullable=False),  # the ARM JSON of the vault as it was
+    sa.Column("deleted", sa.Integer, nullable=False),
+    sa.Column("purges", sa.Integer, nullable=False),
 )
