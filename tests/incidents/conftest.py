@@ -203,7 +203,9 @@ def make_world(tmp_path: Path) -> Callable[[], World]:
         clock = ManualClock(datetime(2026, 11, 22, 1, 6, tzinfo=UTC))
         db = Database(tmp_path / "control.db")
         outbox = Outbox(db, clock)
-        shelf = Shelf({"id": PLAYBOOK, "properties": {}})
+        shelf = Shelf(
+            {"id": PLAYBOOK, "properties": {}}, {"id": f"{PLAYBOOK}-off", "properties": {"state": "Disabled"}}
+        )
         doorman, workspaces = Doorman(), Workspaces(tmp_path / "workspaces", clock)
         incidents = Incidents(
             db, outbox, clock, workspaces, gatekeeper=doorman, resources=shelf, portal="https://localhost:8443/portal"

@@ -286,12 +286,15 @@ class TestRunPlaybook:
         assert [s["body"]["objectEventType"] for s in world.started] == ["Manual", "Manual"]
         assert world.keys[0] != world.keys[1]
 
-    @pytest.mark.parametrize(("target", "status"), [("x", 400), ("RULE", 400), ("PLAYBOOK-2", 404), (None, 400)])
+    @pytest.mark.parametrize(
+        ("target", "status"), [("x", 400), ("RULE", 400), ("PLAYBOOK-2", 404), ("PLAYBOOK-off", 400), (None, 400)]
+    )
     async def test_a_playbook_that_is_none_is_refused(
         self, client: Client, kit: Any, target: str | None, status: int
     ) -> None:
         await client.call("PUT", "/i", incident())
-        value = {"RULE": kit.RULE, "PLAYBOOK-2": kit.PLAYBOOK + "2"}.get(target or "", target)
+        known = {"RULE": kit.RULE, "PLAYBOOK-2": kit.PLAYBOOK + "2", "PLAYBOOK-off": kit.PLAYBOOK + "-off"}
+        value = known.get(target or "", target)
         answer = await client.call("POST", "/i/runPlaybook", {"logicAppsResourceId": value})
         assert answer.status_code == status
 

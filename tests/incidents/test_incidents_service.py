@@ -117,6 +117,20 @@ class TestForPlaybooks:
         assert [e["properties"]["address"] for e in seen["properties"]["relatedEntities"]] == ["198.51.100.7"]
         assert len(seen["properties"]["alerts"]) == 1
 
+    async def test_the_incident_of_an_alert(self, world: World) -> None:
+        first, second = await world.raise_alert(), await world.raise_alert()
+        customer = world.workspaces.all()[0][1].customer_id
+        for raised, incident in zip((first, second), world.all(), strict=True):
+            found = await world.incidents.get_of_alert(_principal(world), customer.upper(), raised["id"].upper())
+            assert found == await world.incidents.get(_principal(world), incident["id"])
+        with pytest.raises(NotFound, match="has the alert 'none'"):
+            await world.incidents.get_of_alert(_principal(world), customer, "none")
+        with pytest.raises(NotFound, match="workspace 'none'"):
+            await world.incidents.get_of_alert(_principal(world), "none", first["id"])
+        world.doorman.allowed = set()
+        with pytest.raises(Forbidden, match="incidents/read"):
+            await world.incidents.get_of_alert(_principal(world), customer, "none")
+
     @pytest.mark.parametrize("length", [0, 30_001])
     async def test_a_comment_that_does_not_fit_is_refused(self, world: World, length: int) -> None:
         await world.raise_alert()

@@ -14,8 +14,9 @@ from lurewire.arm import LIMITS as ARM_LIMITS
 from lurewire.arm import Account, Deployments, ResourceStore
 from lurewire.core.clock import ManualClock
 from lurewire.core.database import Database
+from lurewire.core.http import room_app
 from lurewire.core.limits import Limits
-from lurewire.core.outbound import Outbound
+from lurewire.core.outbound import Outbound, OutboundResponse
 from lurewire.core.outbox import Outbox
 from lurewire.core.resources import ResourceId, ResourceType
 from lurewire.core.secretbox import SecretBox
@@ -44,7 +45,7 @@ CONNECTION = f"{GROUP}/providers/Microsoft.Web/connections/azuresentinel-Test"
 MANAGED_API = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Web/locations/local/managedApis/azuresentinel"
 INCIDENT = f"{WORKSPACE}/providers/Microsoft.SecurityInsights/Incidents/11111111-2222-4333-8444-555555555555"
 SCHEMA = "https://schema.management.azure.com/providers/Microsoft.Logic/schemas/2016-06-01/workflowdefinition.json#"
-CONNECTIONS = {
+CONNECTIONS: dict[str, dict[str, Any]] = {
     "sentinel_1": {
         "connectionId": CONNECTION,
         "connectionName": "azuresentinel-Test",
@@ -129,6 +130,9 @@ class Incident:
     async def get(self, principal: Principal, incident_id: str) -> dict[str, Any]:
         return {"id": incident_id}
 
+    async def get_of_alert(self, principal: Principal, customer_id: str, alert_id: str) -> dict[str, Any]:
+        return {"id": f"{customer_id}/{alert_id}"}
+
     async def add_comment(
         self, principal: Principal, incident_id: str, message: str, *, comment_id: str
     ) -> dict[str, Any]:
@@ -199,7 +203,9 @@ class Rig:
         )
         account = Account(TENANT, SUBSCRIPTION)
         limits = Limits(ARM_LIMITS)
-        self.deployments = Deployments(self.db, clock, self.store, self.identity, self.vault, account, limits)
+        self.deployments = Deployments(
+            self.db, clock, self.store, self.identity, self.vault, account, limits, lambda: self.outbound
+        )
         self.outbound = Outbound(self._routes, self.rooms, allow_private=self._allow_private)
         if self._real_incidents:
             self.workspaces = Workspaces(self.folder / "workspaces", clock)
@@ -231,6 +237,8 @@ class Rig:
         )
         await self.identity.start()
         self.store.register(*self.identity.resource_types, *self.vault.resource_types, *self.playbooks.resource_types)
+        callback = self.playbooks.operations.callback_of_trigger
+        self.deployments.register_listing("Microsoft.Logic/workflows/triggers", "listCallbackUrl", callback)
         for name in (
             "Microsoft.OperationalInsights/workspaces",
             "Microsoft.Insights/dataCollectionRules",
@@ -303,6 +311,41 @@ class Rig:
         async with asyncio.timeout(20):
             row = await self.playbooks.wait(run)
         return Done(row, self.playbooks)
+
+
+class Client:
+    """Calls the room's routes alone, in process."""
+
+    def __init__(self, rig: Rig) -> None:
+        rooms = {"playbooks": room_app(rig.playbooks.routes, rig.identity)}
+        self._out = Outbound({"arm.test": "playbooks", "localhost:8443": "playbooks"}, rooms)
+        self._rig = rig
+        self.token = ""
+
+    async def login(self, name: str, role: str | None) -> None:
+        app = await self._rig.identity.create_app(name)
+        principal = self._rig.identity.principal(app.object_id)
+        assert principal is not None
+        if role is not None:
+            await self._rig.store.put(*role_assignment(ResourceId.parse(GROUP), principal, role))
+        self.token = self._rig.identity.token_for(principal, "https://management.azure.com/")
+
+    async def send(
+        self, method: str, path: str, body: bytes | None = None, *, token: bool = True, **headers: str
+    ) -> OutboundResponse:
+        sent = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        if token:
+            sent.append(("Authorization", f"Bearer {self.token}"))
+        url = path if path.startswith("https://") else f"https://arm.test{path}"
+        return await self._out.request(method, url, headers=sent, body=body)
+
+    async def get(self, path: str, *, token: bool = True) -> OutboundResponse:
+        return await self.send("GET", path, token=token)
+
+    async def json(self, path: str, method: str = "GET") -> Any:
+        answer = await self.send(method, path)
+        assert answer.status == 200, answer.body
+        return json.loads(answer.body)
 
 
 @dataclass

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from tests.playbooks.rig import CONNECTION, CONNECTIONS, OK, Rig, compose, connection, workflow
+from tests.playbooks.rig import CONNECTION, CONNECTIONS, OK, WORKFLOW, Rig, compose, connection, workflow
 
 from lurewire.core.errors import WireError
 from lurewire.core.resources import ResourceId
@@ -144,6 +144,19 @@ async def test_a_comment_may_name_its_incident_in_the_queries(rig: Rig) -> None:
     assert list(rig.incident.comments.values()) == ["<b>m</b>"]
 
 
+async def test_the_incident_of_an_alert(rig: Rig) -> None:
+    """Alert-triggered playbooks begin so; every part of the path is encoded by its author."""
+    path = (
+        "/Incidents/subscriptions/@{encodeURIComponent(triggerBody()?['sub'])}/resourceGroups/@{encodeURIComponent('g')}"
+        "/workspaces/@{encodeURIComponent(triggerBody()?['WorkspaceId'])}"
+        "/alerts/@{encodeURIComponent(triggerBody()?['SystemAlertId'])}"
+    )
+    given = {"sub": "s", "WorkspaceId": "w 1", "SystemAlertId": "a/1"}
+    done = await rig.run({"G": connection("get", path, None)}, given)
+    assert done["G"].outputs["body"] == {"id": "w 1/a/1"}
+    assert rig.store.warnings(ResourceId.parse(WORKFLOW), rig.store.get(ResourceId.parse(WORKFLOW)) or {}) == []
+
+
 class _Missing(WireError):
     status: ClassVar[int] = 404
     code: ClassVar[str] = "ResourceNotFound"
@@ -172,6 +185,23 @@ async def test_a_room_that_is_busy_is_asked_again(rig: Rig) -> None:
     assert done["C"].status is Status.SUCCEEDED
     assert len(rig.incident.comments) == 1
     assert [entry["code"] for entry in done["C"].retries] == ["ServiceUnavailable"] * 2
+
+
+async def test_a_connection_acts_as_the_user_assigned_identity_that_it_names(rig: Rig) -> None:
+    assigned = f"{CONNECTION.partition('/providers/')[0]}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/u"
+    await rig.store.put(ResourceId.parse(assigned), {"location": "local"})
+    comment = connection("POST", "/Incidents/Comment", {"incidentArmId": "i", "message": "m"})
+    for key, identity, code in (
+        ("1", {"type": "UserAssigned", "userAssignedIdentities": {assigned: {}}}, "OK"),
+        ("2", {"type": "SystemAssigned"}, "WorkflowManagedIdentityNotSpecified"),
+    ):
+        body = workflow({"C": comment}) | {"identity": identity}
+        entry = copy.deepcopy(CONNECTIONS)
+        entry["sentinel_1"]["connectionProperties"]["authentication"]["identity"] = assigned
+        body["properties"]["parameters"]["$connections"]["value"] = entry
+        await rig.put(body)
+        done = await rig.finish(await rig.begin(key=key))
+        assert done["C"].code == code
 
 
 async def test_a_connection_that_is_gone_or_not_authorised(rig: Rig) -> None:

@@ -209,3 +209,26 @@ async def test_a_wait_ends_when_its_time_comes(rig: Rig) -> None:
     assert await rig.next_sleep() == 120
     done = await rig.finish(run)
     assert done.row.status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "found"),
+    [
+        ("CurrentTime", {}, "2026-11-22T01:02:03.0000000Z"),
+        ("addToTime", {"baseTime": "2026-01-31T00:00:00Z", "interval": 1, "timeUnit": "Month"}, "2026-02-28T00:00:00.0000000Z"),
+        ("SubtractFromTime", {"baseTime": "@triggerBody()", "interval": 2, "timeUnit": "Hour"}, "2025-12-31T22:00:00.0000000Z"),
+        ("GetFutureTime", {"interval": 1, "timeUnit": "Day"}, "2026-11-23T01:02:03.0000000Z"),
+        ("GetPastTime", {"interval": 1, "timeUnit": "Week"}, "2026-11-15T01:02:03.0000000Z"),
+    ],
+)  # fmt: skip
+async def test_times(rig: Rig, kind: str, inputs: dict[str, Any], found: str) -> None:
+    action = {"type": "Expression", "kind": kind, "inputs": inputs}
+    done = await rig.run({"T": action, "R": compose("@body('T')", {"T": OK})}, "2026-01-01T00:00:00Z")
+    assert done["R"].outputs == found
+
+
+async def test_a_time_that_is_none_fails_the_action(rig: Rig) -> None:
+    inputs = {"baseTime": "yesterday", "interval": 1, "timeUnit": "Day"}
+    done = await rig.run({"T": {"type": "Expression", "kind": "AddToTime", "inputs": inputs}})
+    assert done["T"].problem is not None
+    assert (done["T"].code, "addToTime" in done["T"].problem.message) == ("InvalidTemplate", True)

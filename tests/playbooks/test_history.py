@@ -10,12 +10,10 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.playbooks.rig import GROUP, OK, VAULT, WORKFLOW, Rig, Web, compose, http, workflow
+from tests.playbooks.rig import OK, VAULT, WORKFLOW, Client, Rig, Web, compose, http, workflow
 
-from lurewire.core.http import RoomRoutes, room_app
-from lurewire.core.outbound import Outbound, OutboundResponse
+from lurewire.core.http import RoomRoutes
 from lurewire.core.resources import ResourceId
-from lurewire.identity import role_assignment
 from lurewire.playbooks import Start, Status
 from lurewire.playbooks.errors import WorkflowDisabled, WorkflowNotFound, WorkflowTriggerNotFound
 from lurewire.playbooks.redaction import SANITIZED, Redactor
@@ -23,7 +21,6 @@ from lurewire.playbooks.tables import actions as action_rows
 
 SECRET = 'k3y/with "quotes" & more='
 SECURE = {"API_KEY": {"type": "SecureString"}, "SETTINGS": {"type": "secureobject"}}
-ARM = "https://management.azure.com/"
 
 
 def everything(rig: Rig) -> str:
@@ -219,34 +216,6 @@ async def test_deleting_a_workflow_ends_and_forgets_its_runs(rig: Rig) -> None:
     await rig.begin()
     await rig.store.delete(ResourceId.parse(WORKFLOW))
     assert rig.playbooks.history.unfinished() == []
-
-
-class Client:
-    """Calls the room's routes alone, in process."""
-
-    def __init__(self, rig: Rig) -> None:
-        rooms = {"playbooks": room_app(rig.playbooks.routes, rig.identity)}
-        self._out = Outbound({"arm.test": "playbooks"}, rooms)
-        self._rig = rig
-        self.token = ""
-
-    async def login(self, name: str, role: str | None) -> None:
-        app = await self._rig.identity.create_app(name)
-        principal = self._rig.identity.principal(app.object_id)
-        assert principal is not None
-        if role is not None:
-            await self._rig.store.put(*role_assignment(ResourceId.parse(GROUP), principal, role))
-        self.token = self._rig.identity.token_for(principal, ARM)
-
-    async def get(self, path: str, *, token: bool = True) -> OutboundResponse:
-        headers = [("Authorization", f"Bearer {self.token}")] if token else []
-        url = path if path.startswith("https://") else f"https://arm.test{path}"
-        return await self._out.request("GET", url, headers=headers)
-
-    async def json(self, path: str) -> Any:
-        answer = await self.get(path)
-        assert answer.status == 200, answer.body
-        return json.loads(answer.body)
 
 
 async def test_routes(rig: Rig, web: Web) -> None:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from aiohttp.web import Response
 from tests.playbooks.rig import OK, WORKFLOW, Rig, Web, compose, http, workflow
 
 from lurewire.core.http import Audience
@@ -207,6 +208,54 @@ async def test_a_managed_identity_gets_a_token_of_that_audience(rig: Rig, web: W
     expected = await rig.identity.managed_identity_for(ResourceId.parse(WORKFLOW))
     assert principal.object_id == expected.object_id
     assert done["H"].inputs["authentication"] == "*sanitized*"
+
+
+async def test_a_user_assigned_identity_acts_where_the_action_names_it(rig: Rig, web: Web) -> None:
+    group = WORKFLOW.partition("/providers/")[0]
+    ids = [f"{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}" for name in ("one", "gone")]
+    for one in ids:
+        await rig.store.put(ResourceId.parse(one), {"location": "local"})
+    kind = {"type": "ManagedServiceIdentity", "audience": "https://monitor.azure.com"}
+    actions = {
+        "U": http(web.url, authentication=kind | {"identity": ids[0].upper().replace("/SUB", "/sub")}),
+        "S": http(web.url, {"U": OK}, authentication=kind | {"identity": "SystemAssigned"}),
+        "G": http(web.url, {"S": OK}, authentication=kind | {"identity": ids[1]}),
+        "N": http(web.url, {"G": ["Failed"]}, authentication=kind | {"identity": f"{ids[0]}-other"}),
+    }
+    identity = {"type": "SystemAssigned, UserAssigned", "userAssignedIdentities": {one: {} for one in ids}}
+    await rig.put(workflow(actions) | {"identity": identity})
+    await rig.store.delete(ResourceId.parse(ids[1]))
+    done = await rig.finish(await rig.begin())
+    found = [
+        rig.identity.authenticate(seen["headers"]["Authorization"], Audience.MONITOR).object_id for seen in web.seen
+    ]
+    assert found == [
+        (await rig.identity.managed_identity_for(ResourceId.parse(one))).object_id for one in (ids[0], WORKFLOW)
+    ]
+    assert [done[name].code for name in "GN"] == ["WorkflowManagedIdentityNotSpecified"] * 2
+    assert "not assigned to the workflow" in str(done["N"].problem)
+
+
+@pytest.mark.parametrize("how", ["deleted", "taken away"])
+async def test_a_run_that_goes_on_loses_an_identity_at_once(rig: Rig, web: Web, how: str) -> None:
+    group = WORKFLOW.partition("/providers/")[0]
+    one = f"{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/one"
+    await rig.store.put(ResourceId.parse(one), {"location": "local"})
+    kind = {"type": "ManagedServiceIdentity", "audience": "https://monitor.azure.com", "identity": one}
+    body = workflow({"A": http(web.url, authentication=kind), "B": http(web.url, {"A": OK}, authentication=kind)})
+    await rig.put(body | {"identity": {"type": "UserAssigned", "userAssignedIdentities": {one: {}}}})
+
+    async def respond(_seen: Any) -> Response:
+        if how == "deleted":
+            await rig.store.delete(ResourceId.parse(one))
+        else:
+            await rig.put(body | {"identity": {"type": "None"}})
+        return Response(text="{}")
+
+    web.respond = respond
+    done = await rig.finish(await rig.begin())
+    assert (done["A"].code, done["B"].code) == ("OK", "WorkflowManagedIdentityNotSpecified")
+    assert len(web.seen) == 1
 
 
 async def test_basic_and_raw_authentication(rig: Rig, web: Web) -> None:

@@ -113,6 +113,22 @@ class Incidents:
         workspace, name = self._checked(principal, "incidents/read", incident_id)
         return self._read(workspace, name, lambda conn, it: views.full(conn, it, self._writer.portal))
 
+    async def get_of_alert(self, principal: Principal, customer_id: str, alert_id: str) -> dict[str, Any]:
+        """The incident that an alert of the workspace with that GUID is in, as `get` gives it.
+
+        Raises `Forbidden` without action incidents/read on the workspace, and `NotFound`.
+        """
+        scope = self._workspaces.id_of(customer_id)
+        if scope is None:
+            raise NotFound(f"The workspace '{customer_id}' was not found.")
+        action = "Microsoft.SecurityInsights/incidents/read"
+        if not self._gatekeeper.allows(principal, action, str(scope), data=False):
+            raise Forbidden(principal, action, str(scope))
+        name = self._db.read(lambda conn: store.incident_of_alert(conn, scope.key, alert_id))
+        if name is None:
+            raise NotFound(f"No incident of the workspace '{scope.name}' has the alert '{alert_id}'.")
+        return self._read(scope.key, name, lambda conn, it: views.full(conn, it, self._writer.portal))
+
     async def add_comment(
         self, principal: Principal, incident_id: str, message: str, *, comment_id: str
     ) -> dict[str, Any]:
@@ -313,8 +329,11 @@ class Incidents:
             raise BadRequest(f"'logicAppsResourceId': '{workflow}' is no Microsoft.Logic/workflows")
         if not self._gatekeeper.allows(principal, _RUN_PLAYBOOK, str(workflow), data=False):
             raise Forbidden(principal, _RUN_PLAYBOOK, str(workflow))
-        if self._resources.get(workflow) is None:
+        playbook = self._resources.get(workflow)
+        if playbook is None:
             raise NotFound(f"The playbook '{workflow}' was not found.")
+        if playbook["properties"].get("state") == "Disabled":
+            raise BadRequest(f"The playbook '{workflow}' is disabled.")
 
         def work(conn: sa.Connection) -> None:
             it = self._found(conn, workspace, name)

@@ -154,6 +154,13 @@ def knows_alert(conn: sa.Connection, alert_id: str) -> bool:
     return conn.execute(sa.select(t.alerts.c.id).where(t.alerts.c.id == alert_id)).first() is not None
 
 
+def incident_of_alert(conn: sa.Connection, workspace: str, alert_id: str) -> str | None:
+    """The name of the incident that an alert (its id as it is or in lower case) is in, None where it is in none."""
+    mine = t.alerts.c.workspace == workspace, t.alerts.c.id.in_((alert_id, alert_id.lower()))
+    found: str | None = conn.execute(sa.select(t.alerts.c.incident).where(*mine)).scalar()
+    return found
+
+
 def add_alert(
     conn: sa.Connection,
     incident: Incident,

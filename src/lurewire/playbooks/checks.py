@@ -36,13 +36,16 @@ class Known:
 
     limits: Limits
     parameters: frozenset[str]  # lower case
-    variables: dict[str, str] = field(default_factory=dict)  # name to type
-    actions: set[str] = field(default_factory=set)
+    variables: dict[str, str] = field(default_factory=dict)  # name in lower case to type
+    actions: dict[str, str] = field(default_factory=dict)  # name in lower case to name
 
 
 @dataclass(slots=True)
 class Check:
-    """One action (or trigger) under validation: `loops` are the names of the loops around it."""
+    """One action (or trigger) under validation: `loops` are the names of the loops around it.
+
+    What is defined is found by its name without case, as in Azure.
+    """
 
     name: str
     definition: dict[str, Any]
@@ -128,14 +131,15 @@ class Check:
             return
         target = argument.value
         if name in _READS_ACTION:
-            if target not in self.known.actions:
+            found = self.known.actions.get(target.lower())
+            if found is None:
                 refuse(f"the action '{target}', referenced by '{call.name}', is not defined in the template", where)
-            self.reads.add(target)
-        elif name in _READS_LOOP and target not in self.loops:
+            self.reads.add(found)
+        elif name in _READS_LOOP and target.lower() not in (loop.lower() for loop in self.loops):
             refuse(f"'{target}', referenced by '{call.name}', is not a loop around this action", where)
         elif name == "parameters" and target.lower() not in self.known.parameters:
             refuse(f"the parameter '{target}' is not defined in the template", where)
-        elif name == "variables" and target not in self.known.variables:
+        elif name == "variables" and target.lower() not in self.known.variables:
             refuse(f"the variable '{target}' is not initialized by any action", where)
 
 
@@ -152,8 +156,12 @@ def members(value: Any, where: str, most: int, what: str) -> Iterator[tuple[str,
         refuse("it must be an object", where)
     if len(value) > most:
         refuse(f"it has {len(value)} {what}; the limit is {most}", where)
+    seen: set[str] = set()
     for name, member in value.items():
         at = f"{where}/{name}"
+        if name.lower() in seen:
+            refuse(f"the name '{name[:80]}' is used twice, with other capitals", at)
+        seen.add(name.lower())
         if not isinstance(member, dict):
             refuse("it must be an object", at)
         yield name, member, at

@@ -31,13 +31,13 @@ def encode_body(body: Any) -> tuple[bytes | None, str | None]:
 
 
 def decode_body(data: bytes, content_type: str | None) -> Any:
-    """A response's body: JSON, text, or a content object; raises `ActionError` where JSON is promised and not sent."""
+    """A received body: JSON, text, or a content object; raises `ActionError` where JSON is promised and not sent."""
     media, charset = _media(content_type)
     if media == "application/json" or (media.startswith("application/") and media.endswith("+json")):
         try:
             return msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            message = f"The response has the content type '{media}', but its body is not valid JSON: {error}."
+            message = f"The content type is '{media}', but the body is not valid JSON: {error}."
             raise ActionError("InvalidJSON", message) from None
     if media.startswith("text/"):
         try:

@@ -69,6 +69,12 @@ class Workflow:
     triggers: dict[str, Trigger]
     parameters: dict[str, Parameter]
     outputs: dict[str, Any]
+    names: dict[str, str]  # an action's name in lower case to its name
+
+    def action(self, name: str) -> Action | None:
+        """The action of that name, without case."""
+        found = self.names.get(name.lower())
+        return None if found is None else self.actions[found]
 
 
 def compile_workflow(definition: Any, values: Any, limits: Limits) -> Workflow:
@@ -86,12 +92,12 @@ def compile_workflow(definition: Any, values: Any, limits: Limits) -> Workflow:
     parameters = declared(definition.get("parameters"), values, limits)
     known = Known(limits, frozenset(name.lower() for name in parameters))
     compiler = _Compiler(known)
-    compiler.collect(definition.get("actions"), "/actions", 1)
+    compiler.collect(definition.get("actions"), "/actions", 0)
     graph = compiler.graph(definition.get("actions"), "/actions", (), None)
     compiler.finish()
     outputs = _outputs(definition.get("outputs"), known)
     triggers = compile_triggers(definition.get("triggers"), known)
-    return Workflow(graph, compiler.actions, triggers, parameters, outputs)
+    return Workflow(graph, compiler.actions, triggers, parameters, outputs, known.actions)
 
 
 def _outputs(value: Any, known: Known) -> dict[str, Any]:
@@ -110,16 +116,19 @@ class _Compiler:
         self.actions: dict[str, Action] = {}
 
     def collect(self, actions: Any, where: str, depth: int) -> None:
-        """First pass: names, types and variables, so that the second can look up what comes later."""
+        """First pass: names, types and variables, so that the second can look up what comes later.
+
+        `depth` is the number of actions around these: published playbooks have nine levels, so the limit counts so.
+        """
         known = self._known
         if depth > known.limits["playbooks.nesting"]:
             refuse(f"actions are nested more than {known.limits['playbooks.nesting']} deep", where)
         for name, action, at in members(actions, where, known.limits["playbooks.actions"], "actions"):
             if len(name) > known.limits["playbooks.name"] or not name:
                 refuse(f"an action's name has 1 to {known.limits['playbooks.name']} characters", at)
-            if name in known.actions:
+            if name.lower() in known.actions:
                 refuse(f"the action name '{name}' is used twice", at)
-            known.actions.add(name)
+            known.actions[name.lower()] = name
             if len(known.actions) > known.limits["playbooks.actions"]:
                 refuse(f"the workflow has more than {known.limits['playbooks.actions']} actions", at)
             kind = _type(action, at)
@@ -129,7 +138,7 @@ class _Compiler:
                 self.collect(branch.actions, branch.where, depth + 1)
 
     def _collect_variables(self, action: dict[str, Any], where: str, depth: int) -> None:
-        if depth > 1:
+        if depth > 0:
             refuse("a variable is initialized at the top level of the workflow, not inside another action", where)
         inputs = action.get("inputs")
         found = inputs.get("variables") if isinstance(inputs, dict) else None
@@ -137,9 +146,9 @@ class _Compiler:
             name = variable.get("name") if isinstance(variable, dict) else None
             if not isinstance(name, str):
                 continue
-            if name in self._known.variables:
+            if name.lower() in self._known.variables:
                 refuse(f"the variable '{name}' is initialized twice", where)
-            self._known.variables[name] = str(variable.get("type", "")).lower()
+            self._known.variables[name.lower()] = str(variable.get("type", "")).lower()
         if len(self._known.variables) > self._known.limits["playbooks.variables"]:
             refuse(f"the workflow has more than {self._known.limits['playbooks.variables']} variables", where)
 
@@ -161,7 +170,11 @@ class _Compiler:
         self, name: str, definition: dict[str, Any], where: str, loops: tuple[Action, ...], parent: Action | None
     ) -> Action:
         kind = _type(definition, where)
-        action = Action(name, kind, definition, where, _run_after(definition.get("runAfter"), where), loops, parent)
+        run_after = {
+            self._known.actions.get(predecessor.lower(), predecessor): statuses
+            for predecessor, statuses in _run_after(definition.get("runAfter"), where).items()
+        }
+        action = Action(name, kind, definition, where, run_after, loops, parent)
         inside = (*loops, action) if kind.loop else loops
         check = Check(
             name,
@@ -266,6 +279,8 @@ def _run_after(value: Any, where: str) -> dict[str, frozenset[Status]]:
     found: dict[str, frozenset[Status]] = {}
     for name, statuses in value.items():
         at = f"{where}/runAfter/{name}"
+        if name.lower() in (other.lower() for other in found):
+            refuse(f"the action '{name}' is there twice, with other capitals", at)
         if not isinstance(statuses, list) or not statuses:
             refuse("it must be an array of statuses that is not empty", at)
         for status in statuses:

@@ -33,6 +33,10 @@ _TRACKING = uuid.UUID("8b0c1f0e-6f0a-5d3c-9a55-7e1f4c0d2b11")
 """The namespace of tracking ids: an action's is the same whenever its run is taken up again."""
 
 
+CANCELLED = Problem("WorkflowRunCancelled", "The run was ended by a request to cancel it.")
+"""Why a run that somebody cancelled ended."""
+
+
 def scope_problem(status: Status) -> Problem:
     """Why a scope that failed or timed out did so."""
     code = "ActionFailed" if status is Status.FAILED else "ActionTimedOut"
@@ -47,17 +51,31 @@ class Engine:
         self.journal = journal
         self.services = services
         self._stopping: Status | None = None
+        self._stopped_by = "a Terminate action"
+        self._work: asyncio.Task[Status] | None = None
 
     async def execute(self) -> tuple[Status, Problem | None]:
-        """Run to the end; the run's status and why it failed. Cancelled from outside, it notes nothing more."""
+        """Run to the end; the run's status and why it failed. Where its task is cancelled, it notes nothing more."""
+        self._work = asyncio.create_task(self.graph(self.run.workflow.graph, self.run.root))
         try:
-            status = await self.graph(self.run.workflow.graph, self.run.root)
+            status = await self._work
         except BaseExceptionGroup as group:
             terminated = _terminated(group)
             if terminated is None:
                 raise
             return terminated.status, terminated.problem
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._stopping is None or task is None or task.cancelling():
+                raise
+            return Status.CANCELLED, CANCELLED
         return status, None if status is Status.SUCCEEDED else scope_problem(status)
+
+    def cancel(self) -> None:
+        """End the run as cancelled: what runs is cancelled, what has not begun is skipped."""
+        self._stopping, self._stopped_by = Status.CANCELLED, "a request to cancel it"
+        if self._work is not None:
+            self._work.cancel()
 
     async def graph(self, graph: Graph, frame: Frame) -> Status:
         """Run the actions of a scope, each as soon as those it waits for have ended."""
@@ -162,7 +180,7 @@ class Engine:
 
     def _aborted(self, invocation: ActionInvocation) -> None:
         if self._stopping is not None:
-            problem = Problem("ActionAborted", "The run was ended by a Terminate action.")
+            problem = Problem("ActionAborted", f"The run was ended by {self._stopped_by}.")
             inputs = invocation.record.inputs
             self._finish(invocation, Outcome(Status.CANCELLED, problem.code, inputs, problem=problem))
 
@@ -204,7 +222,7 @@ class Engine:
         return record
 
     def _skip_rest(self, graph: Graph, frame: Frame, status: Status) -> None:
-        problem = Problem("ActionSkipped", f"The run was ended with status '{status}' by a Terminate action.")
+        problem = Problem("ActionSkipped", f"The run was ended with status '{status}' by {self._stopped_by}.")
         for action in graph.actions.values():
             if action.name not in frame.records:
                 self._skip(action, frame, problem)

@@ -52,6 +52,13 @@ class WorkflowDisabled(WireError):
     code: ClassVar[str] = "WorkflowDisabled"
 
 
+class WorkflowVersionNotFound(WireError):
+    """The workflow has no such version, or it is no longer kept."""
+
+    status: ClassVar[int] = 404
+    code: ClassVar[str] = "WorkflowVersionNotFound"
+
+
 class WorkflowTriggerNotFound(WireError):
     """The workflow has no such trigger."""
 
@@ -64,6 +71,13 @@ class WorkflowRunNotFound(WireError):
 
     status: ClassVar[int] = 404
     code: ClassVar[str] = "WorkflowRunNotFound"
+
+
+class WorkflowRunEnded(WireError):
+    """The run has ended: there is nothing to cancel. The code is ours: Microsoft documents none."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "WorkflowRunEnded"
 
 
 class WorkflowRunActionNotFound(WireError):
@@ -85,3 +99,31 @@ class TriggerInputSchemaMismatch(WireError):
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "TriggerInputSchemaMismatch"
+
+
+class CallbackUnsigned(WireError):
+    """A callback URL came without its signature."""
+
+    status: ClassVar[int] = 401
+    code: ClassVar[str] = "DirectApiAuthorizationRequired"
+
+
+class CallbackRefused(WireError):
+    """The signature of a callback URL is not that of the trigger."""
+
+    status: ClassVar[int] = 401
+    code: ClassVar[str] = "AuthorizationFailed"
+
+
+class TriggerRequestMethodNotValid(WireError):
+    """A Request trigger was called with another HTTP method than its own."""
+
+    status: ClassVar[int] = 404
+    code: ClassVar[str] = "TriggerRequestMethodNotValid"
+
+
+class RequestContentTooLarge(WireError):
+    """The body of a request is longer than its limit."""
+
+    status: ClassVar[int] = 413
+    code: ClassVar[str] = "RequestEntityTooLarge"

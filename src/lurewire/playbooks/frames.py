@@ -30,9 +30,9 @@ class Frame:
             parent._inner.setdefault(loop.name, {})[index] = self  # noqa: SLF001 - frames are one tree
 
     def enclosing(self, loop_name: str) -> Frame | None:
-        """The innermost iteration of that loop, from this frame outwards."""
+        """The innermost iteration of that loop (its name without case), from this frame outwards."""
         frame: Frame | None = self
-        while frame is not None and (frame.loop is None or frame.loop.name != loop_name):
+        while frame is not None and (frame.loop is None or frame.loop.name.lower() != loop_name.lower()):
             frame = frame.parent
         return frame
 

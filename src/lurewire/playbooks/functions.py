@@ -43,8 +43,8 @@ class Context:
         return uuid.uuid5(uuid.UUID(self._tracking_id), f"guid {self._guids}")
 
     def action(self, name: str) -> Action:
-        """The action of that name; raises `FunctionError`."""
-        found = self.run.workflow.actions.get(name)
+        """The action of that name, without case; raises `FunctionError`."""
+        found = self.run.workflow.action(name)
         if found is None:
             message = f"was invoked with '{name}', which is not an action of this workflow."
             raise FunctionError(message)
@@ -79,10 +79,11 @@ def _named(values: dict[str, Any], name: str, what: str) -> Any:
 
 def _variables(context: Context, arguments: list[Any]) -> Any:
     name = string(arguments, 0)
-    if name not in context.run.variables:
+    variable = context.run.variables.get(name.lower())
+    if variable is None:
         message = f"was invoked with '{name}', a variable that is not initialized."
         raise FunctionError(message)
-    value = context.run.variables[name].value
+    value = variable.value
     return list(value) if isinstance(value, list) else value
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from lurewire.core.database import Database
 
-_UNFINISHED = (Status.RUNNING.value, Status.WAITING.value)
+UNFINISHED = (Status.RUNNING.value, Status.WAITING.value)
+"""The statuses of runs that have not ended, as they are stored."""
 
 
 class History:
@@ -28,7 +29,7 @@ class History:
 
     def unfinished(self, workflow: str | None = None) -> list[RunRow]:
         """The runs that have not ended, oldest first."""
-        query = sa.select(runs).where(runs.c.status.in_(_UNFINISHED)).order_by(runs.c.created, runs.c.name)
+        query = sa.select(runs).where(runs.c.status.in_(UNFINISHED)).order_by(runs.c.created, runs.c.name)
         if workflow is not None:
             query = query.where(runs.c.workflow == workflow)
         return [_run(row) for row in self._rows(query)]

@@ -24,7 +24,12 @@ LIMITS: tuple[Limit, ...] = (
     Limit("playbooks.trigger_concurrency", 100, "runs of a trigger at once, where it is limited", _SOURCE),
     Limit("playbooks.variable_items", 100_000, "items of an array variable", _SOURCE),
     Limit("playbooks.variable_characters", 104_857_600, "characters of a string variable", _SOURCE),
-    Limit("playbooks.message_bytes", 104_857_600, "bytes of an action's inputs or outputs", _SOURCE),
+    Limit(
+        "playbooks.request_bytes",
+        4 * 1024 * 1024,
+        "bytes of a request that starts or validates a workflow",
+        "Lurewire: each run's trigger is in the list of runs; Azure takes 100 MB",
+    ),
     Limit("playbooks.url", 16_384, "characters of a request's URL", _SOURCE),
     Limit("playbooks.retries", 90, "retries of a request", _SOURCE),
     Limit("playbooks.request_seconds", 120, "seconds of one outbound request", _SOURCE),

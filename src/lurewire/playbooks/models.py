@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lurewire.expressions.moments import Moment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 
@@ -123,7 +124,8 @@ class Record:
 class Start:
     """What starts a run: `kind` names the trigger's operation (`incident`, `alert`, `entity`, `request`) or its name.
 
-    `key` makes it one run however often it is asked for.
+    `key` makes it one run however often it is asked for; `request` are the `headers` and `queries` of the HTTP request
+    that asked.
     """
 
     workflow: str
@@ -131,6 +133,7 @@ class Start:
     body: Any
     key: str
     incident: str | None = None
+    request: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

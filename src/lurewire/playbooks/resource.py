@@ -11,16 +11,17 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from lurewire.core.resources import ResourceId, ResourceType
-from lurewire.expressions import parse
 from lurewire.expressions.moments import Moment
-from lurewire.playbooks.actions.connection import api_name, connection_keys
+from lurewire.playbooks.actions.connection import calls
+from lurewire.playbooks.caveats import of_connection, of_definition
+from lurewire.playbooks.connectors import Api, is_api
 from lurewire.playbooks.definition import Workflow, compile_workflow
 from lurewire.playbooks.errors import InvalidRequestContent, InvalidTemplate, NotSupported
 from lurewire.playbooks.models import timestamp
 from lurewire.playbooks.parameters import is_secure
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from lurewire.core.clock import Clock
     from lurewire.core.limits import Limits
@@ -46,6 +47,11 @@ def newest_first(clock: Clock) -> str:
     return f"{_MOST_TICKS - Moment.of(clock.now()).ticks:020d}"
 
 
+def system_id(resource_id: ResourceId) -> str:
+    """A workflow's name in the URLs of its callbacks."""
+    return uuid.uuid5(_SYSTEM, resource_id.key).hex
+
+
 def _next_version(clock: Clock, existing: str | None) -> str:
     # Also where the clock stands still, a version is a new one.
     latest = newest_first(clock)
@@ -66,7 +72,7 @@ def _envelope(body: dict[str, Any]) -> dict[str, Any]:
 
 
 class WorkflowResources:
-    """Validates and completes workflows; secure parameter values are kept apart from what a GET shows."""
+    """Validates and completes workflows and connections; secure parameter values are kept apart from what a GET shows."""
 
     def __init__(self, clock: Clock, limits: Limits, connectors: Mapping[str, Connector], base_url: str) -> None:
         self._clock = clock
@@ -87,7 +93,7 @@ class WorkflowResources:
         definition = copy.deepcopy(_object(properties.get("definition"), "properties/definition"))
         parameters = copy.deepcopy(_object(properties.get("parameters") or {}, "properties/parameters"))
         compiled = compile_workflow(definition, parameters, self._limits)
-        self._check_connections(compiled)
+        _check_connections(compiled)
         secure = _take_secrets(definition, parameters)
         existing = _object((change.existing or {}).get("properties", {}), "properties")
         now = timestamp(self._clock.now())
@@ -100,7 +106,7 @@ class WorkflowResources:
                 "changedTime": now,
                 "state": state,
                 "version": _next_version(self._clock, existing.get("version")),
-                "accessEndpoint": f"{self._base_url}/workflows/{uuid.uuid5(_SYSTEM, change.id.key).hex}",
+                "accessEndpoint": f"{self._base_url}/workflows/{system_id(change.id)}",
                 "sku": {"name": "Consumption"},
                 "definition": definition,
                 "parameters": parameters,
@@ -110,35 +116,62 @@ class WorkflowResources:
         # The resource store completes an identity, whatever the type: `principalId` and `tenantId`.
         return body if "identity" not in change.body else {**body, "identity": change.body["identity"]}
 
-    def _check_connections(self, compiled: Workflow) -> None:
-        declared = compiled.parameters.get("$connections")
-        entries = declared.value if declared is not None else {}
-        for key, actions in connection_keys(compiled.actions).items():
-            entry = entries.get(key)
-            where = actions[0].where
-            if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
-                message = (
-                    f"The template validation failed at '{where}': the API connection '{key}' is missing in the "
-                    "parameter '$connections', or has no 'id'."
-                )
-                raise InvalidTemplate(message)
-            api = api_name(entry["id"])
-            connector = self._connectors.get(api)
-            if connector is None:
-                known = ", ".join(self._connectors)
-                message = f"Not supported at '{where}': the connector '{api[:80]}'; Lurewire runs {known}."
-                raise NotSupported(message)
-            for action in actions:
-                inputs = action.definition["inputs"]
-                if "@" in inputs["method"] or (inputs["path"].startswith("@") and inputs["path"][1:2] != "{"):
-                    continue  # known only when it runs
-                path = "".join(part if isinstance(part, str) else "x" for part in parse(inputs["path"]).parts)
-                if connector.find(inputs["method"], path) is None:
-                    message = (
-                        f"Not supported at '{action.where}': the operation {inputs['method'].upper()} "
-                        f"{inputs['path'][:200]} of the connector '{api}'."
-                    )
-                    raise NotSupported(message)
+    def warnings(self, body: dict[str, Any]) -> Sequence[tuple[str, str]]:
+        """What of a workflow's body is taken and will not work here."""
+        try:
+            definition, parameters = whole(body["properties"])
+        except (AttributeError, KeyError, TypeError):  # a template's, not yet prepared: `prepare` says what is wrong
+            return ()
+        return of_definition(definition, parameters, self._limits, self._connectors)
+
+    def connection_warnings(self, body: dict[str, Any]) -> Sequence[tuple[str, str]]:
+        """The same of a connection's."""
+        return of_connection(body.get("properties"), self._connectors)
+
+    async def prepare_connection(self, change: Change) -> dict[str, Any]:
+        """The body of a connection to store; raises `InvalidRequestContent`."""
+        properties = _envelope(change.body)
+        api = _object(properties.get("api"), "properties/api")
+        if not isinstance(api.get("id"), str) or not is_api(api["id"]):
+            message = "The request content is not valid: 'properties/api/id' must name a managed API or a custom one."
+            raise InvalidRequestContent(message)
+        known = Api.of(api["id"])
+        existing = _object((change.existing or {}).get("properties", {}), "properties")
+        now = timestamp(self._clock.now())
+        kind = "Microsoft.Web/customApis" if known.custom else "Microsoft.Web/locations/managedApis"
+        stored = {
+            **properties,
+            "displayName": properties.get("displayName", change.id.name),
+            "api": {"name": known.name, "type": kind, **api},
+            **_connection_state(properties, known.not_run(self._connectors)),
+            "connectionState": "Enabled",
+            "createdTime": existing.get("createdTime", now),
+            "changedTime": now,
+            "testLinks": [],
+        }
+        kept: dict[str, Any] = {name: change.body[name] for name in ("kind", "tags") if name in change.body}
+        return {"location": change.body["location"], **kept, "properties": stored}
+
+
+def _connection_state(properties: dict[str, Any], not_run: str | None) -> dict[str, Any]:
+    if not_run is not None:
+        error = {"code": "NotSupported", "message": not_run}
+        return {"statuses": [{"status": "Error", "target": "api", "error": error}], "overallStatus": "Error"}
+    status = "Ready" if properties.get("parameterValueType") == "Alternative" else "Connected"
+    return {"statuses": [{"status": status}], "overallStatus": status}
+
+
+def _check_connections(compiled: Workflow) -> None:
+    declared = compiled.parameters.get("$connections")
+    entries = declared.value if declared is not None else {}
+    for key, actions in calls(compiled.actions).items():
+        entry = entries.get(key)
+        if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
+            message = (
+                f"The template validation failed at '{actions[0].where}': the API connection '{key}' is missing in the "
+                "parameter '$connections', or has no 'id'."
+            )
+            raise InvalidTemplate(message)
 
 
 def _take_secrets(definition: dict[str, Any], parameters: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -167,39 +200,12 @@ def whole(properties: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return definition, parameters
 
 
-async def prepare_connection(change: Change, clock: Clock) -> dict[str, Any]:
-    """The body of a connection to store; raises `InvalidRequestContent`."""
-    properties = _envelope(change.body)
-    api = _object(properties.get("api"), "properties/api")
-    if not isinstance(api.get("id"), str) or "/managedapis/" not in api["id"].lower():
-        raise InvalidRequestContent("The request content is not valid: 'properties/api/id' must name a managed API.")
-    existing = _object((change.existing or {}).get("properties", {}), "properties")
-    now = timestamp(clock.now())
-    stored = {
-        **properties,
-        "displayName": properties.get("displayName", change.id.name),
-        "api": {"name": api_name(api["id"]), "type": "Microsoft.Web/locations/managedApis", **api},
-        "statuses": [{"status": "Ready" if properties.get("parameterValueType") == "Alternative" else "Connected"}],
-        "overallStatus": "Ready" if properties.get("parameterValueType") == "Alternative" else "Connected",
-        "connectionState": "Enabled",
-        "createdTime": existing.get("createdTime", now),
-        "changedTime": now,
-        "testLinks": [],
-    }
-    kept: dict[str, Any] = {name: change.body[name] for name in ("kind", "tags") if name in change.body}
-    return {"location": change.body["location"], **kept, "properties": stored}
-
-
 def resource_types(
     workflows: WorkflowResources,
-    clock: Clock,
     applied: Callable[[ResourceId, dict[str, Any]], Awaitable[None]],
     deleted: Callable[[ResourceId], Awaitable[None]],
 ) -> tuple[ResourceType, ...]:
     """The room's rows for the resource store."""
-
-    async def prepare(change: Change) -> dict[str, Any]:
-        return await prepare_connection(change, clock)
 
     async def nothing(_resource_id: ResourceId, _body: dict[str, Any]) -> None:
         """A connection is looked up when it is used."""
@@ -208,6 +214,15 @@ def resource_types(
         """The same."""
 
     return (
-        ResourceType(WORKFLOWS, workflows.prepare, applied, deleted, (f"/properties/{_SECURE}",)),
-        ResourceType(CONNECTIONS, prepare, nothing, gone, ("/properties/parameterValues",)),
+        ResourceType(
+            WORKFLOWS, workflows.prepare, applied, deleted, (f"/properties/{_SECURE}",), warnings=workflows.warnings
+        ),
+        ResourceType(
+            CONNECTIONS,
+            workflows.prepare_connection,
+            nothing,
+            gone,
+            ("/properties/parameterValues",),
+            warnings=workflows.connection_warnings,
+        ),
     )

@@ -1,36 +1,38 @@
-"""Run history over HTTP.
+"""The room over HTTP: run history, and the operations on workflows.
 
 Source: https://learn.microsoft.com/rest/api/logic/workflow-runs
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 
 from lurewire.core.errors import Forbidden, Unauthenticated, WireError
 from lurewire.core.http import Audience, Needs, Public, RoomRoutes, Route
-from lurewire.core.resources import ResourceId
 from lurewire.playbooks.errors import WorkflowRunActionNotFound
 from lurewire.playbooks.filters import parse_filter
 from lurewire.playbooks.journal import encode
 from lurewire.playbooks.models import ABSENT
+from lurewire.playbooks.operation_routes import operation_routes, workflow_id
+from lurewire.playbooks.paging import listed, page
 from lurewire.playbooks.wire import ActionJson, Links, run_json
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from lurewire.core.limits import Limits
     from lurewire.playbooks.history import History
+    from lurewire.playbooks.service import Playbooks
 
 _WORKFLOW = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Logic/workflows/{workflow}"
 _RUN = f"{_WORKFLOW}/runs/{{run}}"
 _ACTION = f"{_RUN}/actions/{{action}}"
 _REPETITION = f"{_ACTION}/repetitions/{{repetition}}"
-_DEFAULT_PAGE, _LONGEST_PAGE = 30, 250
 
 
-def routes(history: History, links: Links) -> RoomRoutes:
+def routes(history: History, links: Links, playbooks: Playbooks, limits: Limits) -> RoomRoutes:
     """The room's routes; they stand before the resource store's."""
     handlers = _Handlers(history, links)
     signed = Public("the link is signed: it opens one action's inputs or outputs for some hours")
@@ -55,24 +57,14 @@ def routes(history: History, links: Links) -> RoomRoutes:
             ),
             Route("GET", f"{_ACTION}/contents/{{part}}", handlers.contents, signed),
             Route("GET", f"{_REPETITION}/contents/{{part}}", handlers.contents, signed),
+            *operation_routes(playbooks, limits),
         ),
         on_error,
     )
 
 
 def _needs(action: str) -> Needs:
-    return Needs(action, Audience.MANAGEMENT, lambda request: str(_workflow_id(request)))
-
-
-def _workflow_id(request: Request) -> ResourceId:
-    part = request.path_params
-    scope = f"/subscriptions/{part['subscription']}/resourceGroups/{part['group']}"
-    return ResourceId(scope, "Microsoft.Logic", ("workflows",), (part["workflow"],))
-
-
-def _number(request: Request, name: str, default: int, most: int) -> int:
-    text = request.query_params.get(name, "")
-    return min(int(text), most) if text.isascii() and text.isdigit() else default
+    return Needs(action, Audience.MANAGEMENT, lambda request: str(workflow_id(request)))
 
 
 class _Handlers:
@@ -81,21 +73,21 @@ class _Handlers:
         self._links = links
 
     async def runs(self, request: Request) -> Response:
-        workflow = _workflow_id(request)
-        top, skip = _page(request)
+        workflow = workflow_id(request)
+        top, skip = page(request)
         conditions = parse_filter(request.query_params.get("$filter"))
         rows = self._history.runs(workflow.key, top + 1, skip, conditions)
-        return _listed(request, [run_json(str(workflow), row) for row in rows], top, skip)
+        return listed(request, [run_json(str(workflow), row) for row in rows], top, skip)
 
     async def run(self, request: Request) -> Response:
-        workflow = _workflow_id(request)
+        workflow = workflow_id(request)
         return JSONResponse(run_json(str(workflow), self._history.run(workflow.key, request.path_params["run"])))
 
     async def actions(self, request: Request) -> Response:
-        top, skip = _page(request)
+        top, skip = page(request)
         form = self._form(request)
         found = self._history.actions(request.path_params["run"], top + 1, skip)
-        return _listed(request, [form.action(record, times) for record, times in found], top, skip)
+        return listed(request, [form.action(record, times) for record, times in found], top, skip)
 
     async def action(self, request: Request) -> Response:
         form = self._form(request)
@@ -103,10 +95,10 @@ class _Handlers:
         return JSONResponse(form.action(*self._history.repeated(run, name)))
 
     async def repetitions(self, request: Request) -> Response:
-        top, skip = _page(request)
+        top, skip = page(request)
         form = self._form(request)
         found = self._history.repetitions(request.path_params["run"], request.path_params["action"], top + 1, skip)
-        return _listed(request, [form.repetition(record) for record in found], top, skip)
+        return listed(request, [form.repetition(record) for record in found], top, skip)
 
     async def repetition(self, request: Request) -> Response:
         part = request.path_params
@@ -125,23 +117,10 @@ class _Handlers:
         return Response(encode(value), media_type="application/json")
 
     def _form(self, request: Request) -> ActionJson:
-        workflow = _workflow_id(request)
+        workflow = workflow_id(request)
         row = self._history.run(workflow.key, request.path_params["run"])
         tracking = str(row.trigger["clientTrackingId"])
         return ActionJson(f"{workflow}/runs/{row.name}", tracking, self._links, str(request.base_url))
-
-
-def _page(request: Request) -> tuple[int, int]:
-    top = max(1, _number(request, "$top", _DEFAULT_PAGE, _LONGEST_PAGE))
-    return top, _number(request, "$skiptoken", 0, 10**9)
-
-
-def _listed(request: Request, values: list[dict[str, Any]], top: int, skip: int) -> Response:
-    body: dict[str, Any] = {"value": values[:top]}
-    if len(values) > top:
-        following = request.url.include_query_params(**{"$skiptoken": str(skip + top)})
-        body["nextLink"] = str(following)
-    return JSONResponse(body)
 
 
 def on_error(_request: Request, error: Exception) -> Response | None:

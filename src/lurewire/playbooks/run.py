@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lurewire.playbooks.frames import Frame
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from lurewire.core.principal import Principal
@@ -26,13 +27,17 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which workflow runs, in which version; `principal` is its managed identity, where it has one."""
+    """Which workflow runs, in which version; `principal` is its own managed identity, where it has one.
+
+    `assigned` gives a user-assigned one by its id, None where it is not there or not assigned to the workflow now.
+    """
 
     id: ResourceId
     version: str
     location: str
     tags: dict[str, Any]
     principal: Principal | None
+    assigned: Callable[[ResourceId], Principal | None]
 
 
 @dataclass(slots=True)
@@ -46,7 +51,7 @@ class Run:
     trigger: dict[str, Any]
     created: datetime
     stored: dict[tuple[str, tuple[int, ...]], Record] = field(default_factory=dict)
-    variables: dict[str, Variable] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)  # by name in lower case
     root: Frame = field(default_factory=Frame)
     completed: int = 0
 

@@ -1,44 +1,46 @@
-"""The room's service: starts runs, takes up what a restart left, and reads their history."""
+"""The room's service: executes and cancels runs, and takes up what a restart left."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets as random_secrets
 import uuid
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
+from lurewire.core.errors import WireError
 from lurewire.core.limits import Limits
 from lurewire.core.log import get_logger
-from lurewire.core.resources import ResourceId
 from lurewire.expressions import ExpressionError, Syntax, evaluate
 from lurewire.playbooks.actions.variables import replay
+from lurewire.playbooks.callbacks import Callbacks
 from lurewire.playbooks.connectors import data_collector, sentinel
-from lurewire.playbooks.engine import Engine
+from lurewire.playbooks.engine import CANCELLED, Engine
 from lurewire.playbooks.errors import (
     InvalidTemplate,
+    NotSupported,
     TriggerInputSchemaMismatch,
     WorkflowDisabled,
     WorkflowNotFound,
+    WorkflowRunEnded,
     WorkflowTriggerNotFound,
 )
 from lurewire.playbooks.functions import TABLE, Context
-from lurewire.playbooks.history import History
+from lurewire.playbooks.history import UNFINISHED, History
 from lurewire.playbooks.journal import Journal, encode, load_records
 from lurewire.playbooks.limits import LIMITS
-from lurewire.playbooks.models import Problem, RunRow, Start, Status, timestamp
+from lurewire.playbooks.models import Problem, RunRow, Start, Status
+from lurewire.playbooks.operations import Operations
 from lurewire.playbooks.redaction import Redactor
 from lurewire.playbooks.registry import Services
-from lurewire.playbooks.resource import WorkflowResources, newest_first, resource_types
+from lurewire.playbooks.resource import WorkflowResources, resource_types
 from lurewire.playbooks.routes import routes
-from lurewire.playbooks.run import Identity, Run
-from lurewire.playbooks.tables import actions, runs, versions
-from lurewire.playbooks.triggers import Trigger, find_trigger
+from lurewire.playbooks.starting import Identities, RunMaker, Starter
+from lurewire.playbooks.sweeper import sweep
+from lurewire.playbooks.tables import CANCELLING, actions, runs, versions
 from lurewire.playbooks.vaults import SecretRefused, read_references
 from lurewire.playbooks.versions import Version, Versions
 from lurewire.playbooks.wire import Links
@@ -52,31 +54,22 @@ if TYPE_CHECKING:
     from lurewire.core.outbound import Outbound
     from lurewire.core.outbox import Message, Outbox
     from lurewire.core.principal import Principal
-    from lurewire.core.resources import Resources, ResourceType
+    from lurewire.core.resources import ResourceId, ResourceType
     from lurewire.core.secretbox import SecretBox
     from lurewire.playbooks.connectors import Connector, DataCollector, Incidents
+    from lurewire.playbooks.operations import Store
+    from lurewire.playbooks.run import Run
 
 _log = get_logger("playbooks")
 
 START_TOPIC = "playbook.start"
 """The outbox topic that starts a run: key: the idempotency key; payload: `StartMessage`."""
 
-_SWEEP_SECONDS = 86_400.0
-
-
 FINISHED_TOPIC = "playbook.finished"
 """The outbox topic that tells the end of a run that a message started: payload `{"key", "workflow", "run", "status"}`.
 
 `key` is that of `playbook.start`; `run` is null where the message started none, and `status` is then `Skipped`.
 """
-
-
-class Identities(Protocol):
-    """The managed identities of resources."""
-
-    async def managed_identity_for(self, resource_id: ResourceId) -> Principal:
-        """The system-assigned identity of a resource, made where there is none."""
-        ...
 
 
 class StartMessage(msgspec.Struct, frozen=True):
@@ -88,7 +81,11 @@ class StartMessage(msgspec.Struct, frozen=True):
     incident: str | None = None
 
 
-_HOPELESS = (WorkflowNotFound, WorkflowDisabled, WorkflowTriggerNotFound, TriggerInputSchemaMismatch, InvalidTemplate)
+_NOTHING = Redactor([])
+
+_REFUSED = (InvalidTemplate, NotSupported)  # the second by this release, where an earlier one took the workflow
+
+_HOPELESS = (WorkflowNotFound, WorkflowDisabled, WorkflowTriggerNotFound, TriggerInputSchemaMismatch, *_REFUSED)
 """Another try to start the run would say the same."""
 
 
@@ -112,7 +109,7 @@ class Playbooks:
         clock: Clock,
         box: SecretBox,
         outbound: Outbound,
-        resources: Resources,
+        resources: Store,
         incidents: Incidents,
         identities: Identities,
         token_for: Callable[[Principal, str], str],
@@ -134,23 +131,30 @@ class Playbooks:
         self._services = Services(clock, outbound, resources, connectors, token_for, self._limits)
         self._versions = Versions(db, box, self._limits)
         self._workflows = WorkflowResources(clock, self._limits, connectors, base_url)
-        self.resource_types: tuple[ResourceType, ...] = resource_types(
-            self._workflows, clock, self._versions.keep, self._deleted
-        )
+        self.operations = Operations(resources, self._workflows, self._versions, Callbacks(box, base_url))
+        self.resource_types: tuple[ResourceType, ...] = resource_types(self._workflows, self._applied, self._deleted)
         self.history = History(db)
-        self.routes: RoomRoutes = routes(self.history, Links(box, clock))
+        self.routes: RoomRoutes = routes(self.history, Links(box, clock), self, self._limits)
+        self._new_run = RunMaker(clock, resources, identities)
+        self._starter = Starter(db, clock, resources, self._versions, self._new_run)
         self._gates: dict[str, tuple[int, asyncio.Semaphore]] = {}
         self._slots = asyncio.Semaphore(self._limits["playbooks.runs_at_once"])
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._engines: dict[str, Engine] = {}
         self._sweeper: asyncio.Task[None] | None = None
         outbox.subscribe(START_TOPIC, self._on_message)
 
     async def start(self) -> None:
         """Take up the runs that an earlier process left, and start to drop old history."""
         for row in self.history.unfinished():
-            trigger = self._versions.get(row.workflow, row.version).workflow.triggers[row.trigger["name"]]
+            try:
+                trigger = self._versions.get(row.workflow, row.version).workflow.triggers[row.trigger["name"]]
+            except WireError as error:  # what an earlier release took and this one does not; the others go on
+                _log.error("run cannot be taken up", run=row.name, code=error.code, error=error.message)
+                await self._end_here(row, Status.FAILED, Problem(error.code, error.message))
+                continue
             self._launch(row.name, row.workflow, trigger.concurrency, resumed=True)
-        self._sweeper = asyncio.create_task(self._sweep(), name="playbooks-sweeper")
+        self._sweeper = asyncio.create_task(sweep(self._db, self._clock, self._limits), name="playbooks-sweeper")
 
     async def stop(self) -> None:
         """Stop where the runs are; `start` continues there."""
@@ -167,6 +171,28 @@ class Playbooks:
         if task is not None:
             await asyncio.shield(task)
         return self.history.run(None, run)
+
+    async def cancel(self, workflow: ResourceId, name: str) -> None:
+        """End a run as cancelled, and return when it has ended; also after a kill meanwhile it is not taken up again.
+
+        Raises `WorkflowRunNotFound`, and `WorkflowRunEnded` where it ends otherwise before.
+        """
+        row = self.history.run(workflow.key, name)
+        mark = sa.update(runs).where(runs.c.name == name, runs.c.status.in_(UNFINISHED)).values(code=CANCELLING)
+        marked = await self._db.write(lambda conn: conn.execute(mark).rowcount)
+        task, engine = self._tasks.get(name), self._engines.get(name)
+        if task is not None:
+            if engine is not None:
+                engine.cancel()
+            else:  # it waits for its turn, and has done nothing yet
+                task.cancel()
+            await asyncio.wait([task])
+        if marked:
+            await self._end_here(row, Status.CANCELLED, CANCELLED)
+        ended = self.history.run(workflow.key, name)
+        if not marked or ended.status is not Status.CANCELLED:
+            message = f"The workflow run '{name}' cannot be cancelled: it ended with the status '{ended.status}'."
+            raise WorkflowRunEnded(message)
 
     # Starting
 
@@ -185,85 +211,13 @@ class Playbooks:
     async def begin(self, begin: Start) -> str | None:
         """Start a run, once for each workflow and key; its name, or None where the trigger's conditions are not met.
 
-        Raises `WorkflowNotFound`, `WorkflowDisabled`, `WorkflowTriggerNotFound` and `TriggerInputSchemaMismatch`.
+        Raises `WorkflowNotFound`, `WorkflowDisabled`, `WorkflowTriggerNotFound`, `TriggerInputSchemaMismatch` and
+        `InvalidTemplate`.
         """
-        resource_id = ResourceId.parse(begin.workflow)
-        body = self._resources.get(resource_id)
-        if body is None:
-            message = f"The workflow '{begin.workflow}' could not be found."
-            raise WorkflowNotFound(message)
-        if body["properties"]["state"] != "Enabled":
-            message = f"The workflow '{resource_id.name}' is disabled."
-            raise WorkflowDisabled(message)
-        version = self._versions.of(resource_id, body)
-        trigger = find_trigger(version.workflow.triggers, begin.kind)
-        if trigger is None:
-            known = ", ".join(f"'{name}' ({row.kind})" for name, row in version.workflow.triggers.items())
-            message = f"The workflow '{resource_id.name}' has no trigger '{begin.kind}'; it has {known or 'none'}."
-            raise WorkflowTriggerNotFound(message)
-        if trigger.schema is not None and (errors := trigger.schema.errors(begin.body)):
-            message = f"The input of trigger '{trigger.name}' does not fit its schema: {errors[0]['message']}"
-            raise TriggerInputSchemaMismatch(message)
-        name = f"{newest_first(self._clock)}{random_secrets.randbelow(10**12):012d}CU00"
-        record = self._trigger_record(trigger, name, begin.body)
-        if not self._conditions_met(version, trigger, record):
-            _log.info("trigger skipped: its conditions are not met", workflow=str(resource_id), trigger=trigger.name)
-            return None
-        return await self._insert(begin, resource_id, version, record, name)
-
-    async def _insert(
-        self, begin: Start, resource_id: ResourceId, version: Version, record: dict[str, Any], name: str
-    ) -> str:
-        values = {
-            "name": name,
-            "workflow": resource_id.key,
-            "version": version.number,
-            "key": begin.key,
-            "status": Status.WAITING.value,
-            "trigger": encode(record),
-            "incident": begin.incident,
-            "created": self._clock.now().timestamp(),
-        }
-
-        def work(conn: sa.Connection) -> str:
-            conn.execute(insert(runs).values(values).on_conflict_do_nothing(index_elements=["workflow", "key"]))
-            same = runs.c.workflow == resource_id.key, runs.c.key == begin.key
-            return str(conn.execute(sa.select(runs.c.name).where(*same)).scalar_one())
-
-        stored = await self._db.write(work)
-        if stored == name:
-            concurrency = version.workflow.triggers[record["name"]].concurrency
-            self._launch(name, resource_id.key, concurrency, resumed=False)
-        return stored
-
-    def _trigger_record(self, trigger: Trigger, run: str, body: Any) -> dict[str, Any]:
-        now = timestamp(self._clock.now())
-        return {
-            "name": trigger.name,
-            "outputs": {"headers": {"Content-Type": "application/json; charset=utf-8"}, "body": body},
-            "startTime": now,
-            "endTime": now,
-            "trackingId": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run}/{trigger.name}")),
-            "clientTrackingId": run,
-            "originHistoryName": run,
-            "code": "OK",
-            "status": "Succeeded",
-        }
-
-    def _conditions_met(self, version: Version, trigger: Trigger, record: dict[str, Any]) -> bool:
-        run = self._new_run(version, record["clientTrackingId"], record, None, version.known_parameters())
-        context = Context(run, run.root, self._clock.now(), record["trackingId"])
-        where = f"/triggers/{trigger.name}/conditions"
-        for index, condition in enumerate(trigger.conditions):
-            try:
-                met = evaluate(condition, TABLE, context, Syntax.WORKFLOW, f"{where}/{index}/expression")
-            except ExpressionError as error:
-                secret_values = (p.value for p in version.workflow.parameters.values() if p.secure)
-                message = f"The condition of trigger '{trigger.name}' cannot be evaluated: {error}"
-                raise InvalidTemplate(Redactor(secret_values).text(message)) from None
-            if met is not True:
-                return False
-        return True
+        began = await self._starter.begin(begin)
+        if began is not None and began.new:
+            self._launch(began.run, began.workflow, began.concurrency, resumed=False)
+        return None if began is None else began.run
 
     # Running
 
@@ -281,7 +235,10 @@ class Playbooks:
     async def _drive(self, name: str, workflow: str, concurrency: int | None, *, resumed: bool) -> None:
         async with self._gate(workflow, concurrency), self._slots:
             row = self.history.run(workflow, name)
-            await self._execute(row, self._versions.get(workflow, row.version), resumed=resumed)
+            if row.code == CANCELLING:  # and then the process was killed
+                await self._end_here(row, Status.CANCELLED, CANCELLED)
+            elif not row.status.final:
+                await self._execute(row, self._versions.get(workflow, row.version), resumed=resumed)
 
     def _gate(self, workflow: str, concurrency: int | None) -> contextlib.AbstractAsyncContextManager[Any]:
         if concurrency is None:
@@ -314,15 +271,29 @@ class Playbooks:
             ended = sorted((r for r in run.stored.values() if r.status.final), key=lambda record: record.order)
             run.completed = ended[-1].order if ended else 0
             replay(run, ended)
-        status, problem = await Engine(run, journal, self._services).execute()
-        outputs: dict[str, Any] = {}
-        if status is Status.SUCCEEDED:
-            try:
-                outputs = self._outputs(run)
-            except ExpressionError as error:
-                message = f"Unable to process the workflow's outputs: {error}"
-                status, problem = Status.FAILED, Problem(error.code, message)
-        await self._end(row, journal, status, problem, redactor, outputs)
+        engine = self._engines[row.name] = Engine(run, journal, self._services)
+        try:
+            status, problem = await engine.execute()
+            outputs: dict[str, Any] = {}
+            if status is Status.SUCCEEDED:
+                try:
+                    outputs = self._outputs(run)
+                except ExpressionError as error:
+                    message = f"Unable to process the workflow's outputs: {error}"
+                    status, problem = Status.FAILED, Problem(error.code, message)
+            await self._end(row, journal, status, problem, redactor, outputs)
+        finally:
+            del self._engines[row.name]
+
+    async def _end_here(self, row: RunRow, status: Status, problem: Problem) -> None:
+        """End a run that nothing executes and that has not ended; what a kill left running in it is cancelled."""
+        going = sa.exists().where(runs.c.name == row.name, runs.c.status.in_(UNFINISHED))
+        ended = {"status": Status.CANCELLED.value, "code": "ActionAborted", "ended": self._clock.now().timestamp()}
+        left = sa.update(actions).where(actions.c.run == row.name, actions.c.status.in_(UNFINISHED), going)
+        await self._db.write(lambda conn: conn.execute(left.values(ended)))
+        if not self.history.run(row.workflow, row.name).status.final:  # also by a write that came before this one
+            journal = Journal(self._db, self._box, row.name, _NOTHING)
+            await self._end(row, journal, status, problem, _NOTHING)
 
     async def _end(
         self,
@@ -354,13 +325,16 @@ class Playbooks:
             for name, output in run.workflow.outputs.items()
         }
 
-    def _new_run(
-        self, version: Version, name: str, trigger: dict[str, Any], principal: Principal | None, values: dict[str, Any]
-    ) -> Run:
-        identity = Identity(version.id, version.number, version.location, version.tags, principal)
-        return Run(name, identity, version.workflow, values, trigger, self._clock.now())
+    async def _applied(self, resource_id: ResourceId, body: dict[str, Any]) -> None:
+        self.operations.stored(resource_id)
+        shown = self._resources.shown(resource_id)
+        assert shown is not None  # it is stored before it is applied
+        if await self._versions.keep(resource_id, body, shown):
+            for code, message in self._workflows.warnings(body):
+                _log.warning("workflow stored, and part of it does not run", id=body["id"], code=code, reason=message)
 
     async def _deleted(self, resource_id: ResourceId) -> None:
+        self.operations.deleted(resource_id)
         for row in self.history.unfinished(resource_id.key):
             task = self._tasks.get(row.name)
             if task is not None:
@@ -374,18 +348,3 @@ class Playbooks:
 
         await self._db.write(work)
         self._versions.forget(resource_id)
-
-    async def _sweep(self) -> None:
-        while True:
-            oldest = self._clock.now().timestamp() - self._limits["playbooks.history_days"] * 86_400
-            await self._db.write(partial(_drop_history, oldest))
-            await self._clock.sleep(_SWEEP_SECONDS)
-
-
-def _drop_history(oldest: float, conn: sa.Connection) -> None:
-    old = sa.select(runs.c.name).where(runs.c.ended < oldest)
-    conn.execute(sa.delete(actions).where(actions.c.run.in_(old)))
-    conn.execute(sa.delete(runs).where(runs.c.ended < oldest))
-    used = sa.select(runs.c.version).where(runs.c.workflow == versions.c.workflow)
-    newest = sa.select(sa.func.min(versions.c.version).label("version")).group_by(versions.c.workflow)
-    conn.execute(sa.delete(versions).where(versions.c.version.not_in(used), versions.c.version.not_in(newest)))

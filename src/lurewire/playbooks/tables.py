@@ -6,6 +6,9 @@ import sqlalchemy as sa
 
 from lurewire.core.database import metadata
 
+CANCELLING = "Cancelling"
+"""The `code` of a run that is to end as cancelled and has not yet."""
+
 versions = sa.Table(
     "playbooks_versions",
     metadata,

@@ -19,6 +19,9 @@ _COMMON = frozenset({"type", "kind", "inputs", "conditions", "runtimeConfigurati
 _REFUSED = frozenset(
     {"recurrence", "apiconnection", "http", "httpwebhook", "slidingwindow", "batch", "apimanagement", "eventgrid"}
 )
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""What a Request trigger may be called with."""
+
 _PATHS = (
     (re.compile(r"/incident-creation", re.IGNORECASE), "incident"),
     (re.compile(r"/subscribe", re.IGNORECASE), "alert"),
@@ -28,7 +31,10 @@ _PATHS = (
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A trigger: `kind` is incident, alert, entity or request; `concurrency` the runs at once, None: any number."""
+    """A trigger: `kind` is incident, alert, entity or request; `concurrency` the runs at once, None: any number.
+
+    `method` is the HTTP method of its callback URL.
+    """
 
     name: str
     type: str
@@ -36,6 +42,7 @@ class Trigger:
     conditions: tuple[str, ...]
     concurrency: int | None
     schema: Schema | None
+    method: str = "POST"
 
 
 def compile_triggers(value: Any, known: Known) -> dict[str, Trigger]:
@@ -59,7 +66,8 @@ def _trigger(check: Check) -> Trigger:
             check.unsupported(f"the trigger type '{written}'", "type")
         check.refuse(f"the trigger type '{written[:80]}' is not known", "type")
     kind, schema = read(check)
-    return Trigger(check.name, written, kind, _conditions(check), _concurrency(check), schema)
+    method = _method(check) if kind == "request" else "POST"
+    return Trigger(check.name, written, kind, _conditions(check), _concurrency(check), schema, method)
 
 
 def _sentinel_kind(check: Check) -> tuple[str, Schema | None]:
@@ -75,11 +83,15 @@ def _sentinel_kind(check: Check) -> tuple[str, Schema | None]:
 
 def _request_kind(check: Check) -> tuple[str, Schema | None]:
     inputs = check.mapping(check.definition.get("inputs", {}), "inputs")
-    check.only(inputs, frozenset({"schema"}), "inputs")
+    check.only(inputs, frozenset({"schema", "method"}), "inputs")
     if str(check.definition.get("kind", "Http")).lower() != "http":
         check.unsupported(f"the kind '{str(check.definition['kind'])[:40]}' of a Request trigger", "kind")
     schema = inputs.get("schema")
     return "request", Schema(schema, check, "inputs/schema") if schema else None
+
+
+def _method(check: Check) -> str:
+    return check.literal((check.definition.get("inputs") or {}).get("method", "POST"), "inputs/method", METHODS)
 
 
 def _conditions(check: Check) -> tuple[str, ...]:
@@ -111,6 +123,11 @@ def _concurrency(check: Check) -> int | None:
 
 
 def find_trigger(triggers: dict[str, Trigger], kind: str) -> Trigger | None:
-    """The trigger of that kind or name."""
-    named = triggers.get(kind)
-    return named or next((trigger for trigger in triggers.values() if trigger.kind == kind), None)
+    """The trigger of that name or kind."""
+    of_kind = (trigger for trigger in triggers.values() if trigger.kind == kind)
+    return find_trigger_named(triggers, kind) or next(of_kind, None)
+
+
+def find_trigger_named(triggers: dict[str, Trigger], name: str) -> Trigger | None:
+    """The trigger of that name, without case."""
+    return next((trigger for known, trigger in triggers.items() if known.lower() == name.lower()), None)

@@ -6,24 +6,26 @@ from lurewire.playbooks.actions.connection import CONNECTION
 from lurewire.playbooks.actions.control import CONTROL
 from lurewire.playbooks.actions.data import DATA
 from lurewire.playbooks.actions.delay import DELAY
+from lurewire.playbooks.actions.function import FUNCTION
 from lurewire.playbooks.actions.http import HTTP
+from lurewire.playbooks.actions.table import TABLE
+from lurewire.playbooks.actions.times import TIMES
 from lurewire.playbooks.actions.variables import VARIABLES
 
-ACTION_TYPES = {row.name.lower(): row for row in (*CONTROL, *DATA, *VARIABLES, *HTTP, *CONNECTION, *DELAY)}
+ACTION_TYPES = {
+    row.name.lower(): row
+    for row in (*CONTROL, *DATA, *TABLE, *VARIABLES, *HTTP, *CONNECTION, *DELAY, *TIMES, *FUNCTION)
+}
 """By name in lower case."""
 
 REFUSED_TYPES = frozenset(
     {
-        "apiconnectionwebhook",
         "apimanagement",
         "batch",
-        "expression",
-        "function",
         "httpwebhook",
         "javascriptcode",
         "response",
         "sendtobatch",
-        "table",
         "workflow",
     }
 )

@@ -1,12 +1,14 @@
-"""ApiConnection: an operation of a connector.
+"""ApiConnection and ApiConnectionWebhook: an operation of a connector.
 
 The connector is named by the tail of the connection's API id (`managedApis/azuresentinel`), never by the author's key.
+An action of a connector that does not run here is part of a workflow all the same, and fails by name when it runs. So
+does every action that waits for a connector to call back: none of ours does.
 Source: https://learn.microsoft.com/azure/logic-apps/logic-apps-workflow-actions-triggers#apiconnection-action
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -14,8 +16,10 @@ from lurewire.core.errors import Forbidden, WireError
 from lurewire.core.resources import InvalidResourceId, ResourceId
 from lurewire.expressions import Access, Call, ExpressionError, Literal, Node, parse
 from lurewire.expressions.values import text
+from lurewire.playbooks.actions.identities import managed_principal
 from lurewire.playbooks.attempts import Reply, persist, phrase
-from lurewire.playbooks.connectors import BadCall, ConnectorCall, ConnectorReply, Operation
+from lurewire.playbooks.connectors import Api, BadCall, ConnectorCall, ConnectorReply, Operation, operation_not_run
+from lurewire.playbooks.functions import TRIGGER_TABLE
 from lurewire.playbooks.models import Outcome, Problem, Status
 from lurewire.playbooks.redaction import SANITIZED
 from lurewire.playbooks.registry import ActionError, ActionType
@@ -36,12 +40,21 @@ class _Plan:
 
 
 def _check(check: Check) -> _Plan:
+    return _checked(check, ("host", "method", "path"))
+
+
+def _check_webhook(check: Check) -> _Plan:
+    # What it subscribes with is its callback's URL; `replace` shares `reads` with the original.
+    return _checked(replace(check, table=TRIGGER_TABLE), ("host", "path"))
+
+
+def _checked(check: Check, required: tuple[str, ...]) -> _Plan:
     inputs = check.inputs
     check.only(inputs, _INPUTS, "inputs")
-    check.required(inputs, ("host", "method", "path"), "inputs")
+    check.required(inputs, required, "inputs")
     check.expressions(inputs, "inputs")
     for name in ("method", "path"):
-        if not isinstance(inputs[name], str):
+        if not isinstance(inputs.get(name, ""), str):
             check.refuse("it must be a string", f"inputs/{name}")
     host = check.mapping(inputs["host"], "inputs/host")
     connection = check.mapping(host.get("connection"), "inputs/host/connection")
@@ -76,8 +89,8 @@ def _text(node: Node) -> str | None:
     return node.value.lower() if isinstance(node, Literal) and isinstance(node.value, str) else None
 
 
-def connection_keys(actions: dict[str, Action]) -> dict[str, list[Action]]:
-    """The actions of each connection key of a compiled workflow."""
+def calls(actions: dict[str, Action]) -> dict[str, list[Action]]:
+    """The actions that call a connector, by their key in `$connections`."""
     found: dict[str, list[Action]] = {}
     for action in actions.values():
         if isinstance(action.plan, _Plan):
@@ -96,8 +109,8 @@ async def _run(invocation: ActionInvocation) -> Outcome:
     if "authentication" in shown:
         shown["authentication"] = SANITIZED
     invocation.show(shown)
-    connection, stored = _connection(invocation)
-    operation, call = _operation(invocation, inputs, connection, stored)
+    entry = _entry(invocation)
+    operation, call = _operation(invocation, inputs, entry)
 
     async def once() -> Reply:
         reply = await _answer(operation, call)
@@ -112,14 +125,26 @@ async def _run(invocation: ActionInvocation) -> Outcome:
     return Outcome(Status.FAILED, code, shown, reply.outputs, problem, retries)
 
 
-def _connection(invocation: ActionInvocation) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The entry in `$connections`, and the stored connection that it names."""
+async def _run_webhook(invocation: ActionInvocation) -> Outcome:
+    api = Api.of(_entry(invocation)["id"])
+    reason = api.not_run(invocation.services.connectors)
+    path = invocation.inputs["path"]
+    raise ActionError("NotSupported", reason or operation_not_run(api, invocation.inputs.get("method", ""), path))
+
+
+def _entry(invocation: ActionInvocation) -> dict[str, Any]:
+    """The entry in `$connections`."""
     key = invocation.action.plan.connection
     connections = invocation.run.parameters.get("$connections")
     entry = connections.get(key) if isinstance(connections, dict) else None
     if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
         message = f"The API connection '{key}' is missing in the parameter '$connections'."
         raise ActionError("ApiConnectionNotFound", message)
+    return entry
+
+
+def _stored(invocation: ActionInvocation, entry: dict[str, Any]) -> dict[str, Any]:
+    """The stored connection that an entry names."""
     connection_id = str(entry.get("connectionId", ""))
     try:
         found = invocation.services.resources.get(ResourceId.parse(connection_id))
@@ -128,39 +153,34 @@ def _connection(invocation: ActionInvocation) -> tuple[dict[str, Any], dict[str,
     if found is None:
         message = f"The API connection '{connection_id}' does not exist."
         raise ActionError("ApiConnectionNotFound", message)
-    return entry, found
+    return found
 
 
 def _principal(invocation: ActionInvocation, entry: dict[str, Any]) -> Principal:
     properties = entry.get("connectionProperties")
     authentication = properties.get("authentication") if isinstance(properties, dict) else None
     kind = str(authentication.get("type", "")).lower() if isinstance(authentication, dict) else ""
-    if kind != "managedserviceidentity" or not isinstance(authentication, dict) or authentication.get("identity"):
+    if kind != "managedserviceidentity" or not isinstance(authentication, dict):
         message = (
-            f"The API connection '{invocation.action.plan.connection}' does not authenticate with the workflow's "
-            "system-assigned identity: set connectionProperties.authentication.type to ManagedServiceIdentity."
+            f"The API connection '{invocation.action.plan.connection}' does not authenticate with an identity of the "
+            "workflow: set connectionProperties.authentication.type to ManagedServiceIdentity."
         )
         raise ActionError("Unauthorized", message)
-    principal = invocation.run.identity.principal
-    if principal is None:
-        message = "The connection authenticates with a managed identity, but the workflow has none: set identity.type."
-        raise ActionError("WorkflowManagedIdentityNotSpecified", message)
-    return principal
+    return managed_principal(invocation, authentication, "connection")
 
 
 def _operation(
-    invocation: ActionInvocation, inputs: dict[str, Any], entry: dict[str, Any], stored: dict[str, Any]
+    invocation: ActionInvocation, inputs: dict[str, Any], entry: dict[str, Any]
 ) -> tuple[Operation, ConnectorCall]:
-    api = api_name(entry["id"])
-    connector = invocation.services.connectors.get(api)
+    api = Api.of(entry["id"])
+    connector = api.connector(invocation.services.connectors)
     if connector is None:
-        message = f"Lurewire does not run the connector '{api}'; it runs {', '.join(invocation.services.connectors)}."
-        raise ActionError("NotSupported", message)
+        raise ActionError("NotSupported", str(api.not_run(invocation.services.connectors)))
     method, path = str(inputs["method"]).upper(), text(inputs["path"])
     found = connector.find(method, path)
     if found is None:
-        message = f"Lurewire does not run the operation {method} {path[:200]} of the connector '{api}'."
-        raise ActionError("NotSupported", message)
+        raise ActionError("NotSupported", operation_not_run(api, method, path))
+    stored = _stored(invocation, entry)
     operation, parameters = found
     call = ConnectorCall(
         None if connector.by_connection else _principal(invocation, entry),
@@ -174,11 +194,6 @@ def _operation(
         stored["properties"].get("parameterValues") or {},
     )
     return operation, call
-
-
-def api_name(api_id: str) -> str:
-    """`azuresentinel` of `.../managedApis/azuresentinel`."""
-    return api_id.rstrip("/").rpartition("/")[2].lower()
 
 
 async def _answer(operation: Operation, call: ConnectorCall) -> ConnectorReply:
@@ -208,5 +223,12 @@ CONNECTION: tuple[ActionType, ...] = (
         _run,
         "https://learn.microsoft.com/azure/logic-apps/logic-apps-workflow-actions-triggers#apiconnection-action",
         effect=_effect,
+    ),
+    ActionType(
+        "ApiConnectionWebhook",
+        frozenset({"inputs", "limit"}),
+        _check_webhook,
+        _run_webhook,
+        "https://learn.microsoft.com/azure/logic-apps/logic-apps-workflow-actions-triggers#apiconnectionwebhook-action",
     ),
 )

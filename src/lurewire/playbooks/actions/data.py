@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _URL = "https://learn.microsoft.com/azure/logic-apps/logic-apps-workflow-actions-triggers"
 
 
-def _body(inputs: Any, body: Any) -> Outcome:
+def as_body(inputs: Any, body: Any) -> Outcome:
+    """An outcome whose outputs are a body."""
     return Outcome(Status.SUCCEEDED, "OK", inputs, {"body": body})
 
 
@@ -64,7 +65,7 @@ async def _run_parse_json(invocation: ActionInvocation) -> Outcome:
         at = f" at '{first['path']}'" if first.get("path") else ""
         problem = Problem("SchemaValidationFailed", f"The schema validation failed{at}: {first['message']}")
         return Outcome(Status.FAILED, problem.code, inputs, {"body": None, "errors": errors}, problem)
-    return _body(inputs, value)
+    return as_body(inputs, value)
 
 
 def _parsed(content: Any) -> Any:
@@ -84,7 +85,8 @@ def _parsed(content: Any) -> Any:
 # Filter array, Select, Join
 
 
-def _array(invocation: ActionInvocation) -> list[Any]:
+def source_array(invocation: ActionInvocation) -> list[Any]:
+    """What `from` gives; raises `ActionError` where it is no array."""
     value = invocation.evaluate(invocation.inputs["from"], "inputs/from")
     if not isinstance(value, list):
         message = (
@@ -95,13 +97,13 @@ def _array(invocation: ActionInvocation) -> list[Any]:
     return value
 
 
-def _each(invocation: ActionInvocation, items: list[Any], name: str) -> Iterator[Any]:
-    """What `inputs[name]` gives for each item."""
+def each(invocation: ActionInvocation, items: list[Any], value: Any, place: str) -> Iterator[Any]:
+    """What `value`, at `place` in the action, gives for each item."""
     stack = invocation.context().items
     for item in items:
         stack.append(item)
         try:
-            yield invocation.evaluate(invocation.inputs[name], f"inputs/{name}")
+            yield invocation.evaluate(value, place)
         finally:
             stack.pop()
 
@@ -116,16 +118,16 @@ def _check_query(check: Check) -> None:
 
 
 async def _run_query(invocation: ActionInvocation) -> Outcome:
-    items = _array(invocation)
+    items = source_array(invocation)
     invocation.show({"from": items, "where": invocation.inputs["where"]})
     kept = []
-    for item, wanted in zip(items, _each(invocation, items, "where"), strict=True):
+    for item, wanted in zip(items, each(invocation, items, invocation.inputs["where"], "inputs/where"), strict=True):
         if not isinstance(wanted, bool):
             message = f"The 'where' of a Filter array must give a Boolean; it gives a value of type '{kind(wanted)}'."
             raise ActionError("InvalidTemplate", message)
         if wanted:
             kept.append(item)
-    return _body(invocation.record.inputs, kept)
+    return as_body(invocation.record.inputs, kept)
 
 
 def _check_select(check: Check) -> None:
@@ -136,9 +138,11 @@ def _check_select(check: Check) -> None:
 
 
 async def _run_select(invocation: ActionInvocation) -> Outcome:
-    items = _array(invocation)
+    items = source_array(invocation)
     invocation.show({"from": items, "select": invocation.inputs["select"]})
-    return _body(invocation.record.inputs, list(_each(invocation, items, "select")))
+    return as_body(
+        invocation.record.inputs, list(each(invocation, items, invocation.inputs["select"], "inputs/select"))
+    )
 
 
 def _check_join(check: Check) -> None:
@@ -149,14 +153,14 @@ def _check_join(check: Check) -> None:
 
 
 async def _run_join(invocation: ActionInvocation) -> Outcome:
-    items = _array(invocation)
+    items = source_array(invocation)
     delimiter = invocation.evaluate(invocation.inputs["joinWith"], "inputs/joinWith")
     inputs = {"from": items, "joinWith": delimiter}
     invocation.show(inputs)
     if not isinstance(delimiter, str):
         message = f"The 'joinWith' of a Join must be a string; it is of type '{kind(delimiter)}'."
         raise ActionError("BadRequest", message)
-    return _body(inputs, delimiter.join(text(item) for item in items))
+    return as_body(inputs, delimiter.join(text(item) for item in items))
 
 
 DATA: tuple[ActionType, ...] = (

@@ -16,6 +16,7 @@ from lurewire.core.errors import Unauthenticated, WireError
 from lurewire.core.outbound import OutboundError, OutboundRefused
 from lurewire.expressions.functions.conversion import uri_component
 from lurewire.expressions.values import text
+from lurewire.playbooks.actions.identities import managed_principal
 from lurewire.playbooks.attempts import Reply, persist, phrase
 from lurewire.playbooks.content import decode_body, encode_body, header_texts, joined_headers
 from lurewire.playbooks.durations import seconds
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _INPUTS = frozenset({"method", "uri", "headers", "queries", "body", "cookie", "authentication", "retryPolicy"})
 _AUTHENTICATIONS: dict[str, frozenset[str]] = {
-    "managedserviceidentity": frozenset({"type", "audience"}),
+    "managedserviceidentity": frozenset({"type", "audience", "identity"}),
     "basic": frozenset({"type", "username", "password"}),
     "raw": frozenset({"type", "value"}),
 }
@@ -194,10 +195,7 @@ def _authorization(invocation: ActionInvocation, authentication: Any) -> str | N
     if kind == "basic":
         pair = f"{text(authentication.get('username'))}:{text(authentication.get('password'))}"
         return f"Basic {base64.b64encode(pair.encode('utf-8', 'replace')).decode('ascii')}"
-    principal = invocation.run.identity.principal
-    if principal is None:
-        message = "The action authenticates with a managed identity, but the workflow has none: set identity.type."
-        raise ActionError("WorkflowManagedIdentityNotSpecified", message)
+    principal = managed_principal(invocation, authentication, "action")
     audience = text(authentication.get("audience")) or _MANAGEMENT
     try:
         return f"Bearer {invocation.services.token_for(principal, audience)}"

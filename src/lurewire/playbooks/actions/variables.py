@@ -57,7 +57,7 @@ def _initialize(run: Run, action: str, inputs: dict[str, Any]) -> None:
             value = _initial(wanted)
         elif not _TYPES[wanted](value):
             raise _mismatch(action, name, wanted, value)
-        run.variables[name] = Variable(wanted, _own(value))
+        run.variables[name.lower()] = Variable(wanted, _own(value))
 
 
 def _own(value: Any) -> Any:
@@ -67,10 +67,11 @@ def _own(value: Any) -> Any:
 
 def _variable(run: Run, action: str, inputs: dict[str, Any]) -> Variable:
     name = inputs["name"]
-    if name not in run.variables:
+    found = run.variables.get(name.lower())
+    if found is None:
         message = f"The variable '{name}' is used by action '{action}' before it is initialized."
         raise ActionError("BadRequest", message)
-    return run.variables[name]
+    return found
 
 
 def _set(run: Run, action: str, inputs: dict[str, Any]) -> None:
@@ -130,7 +131,7 @@ async def _run(invocation: ActionInvocation) -> Outcome:
     _EFFECTS[invocation.action.type.name](invocation.run, invocation.action.name, inputs)
     if "variables" in inputs:
         return Outcome(Status.SUCCEEDED, "OK", inputs)
-    variable = invocation.run.variables[inputs["name"]]
+    variable = invocation.run.variables[inputs["name"].lower()]
     _check_size(invocation, inputs["name"], variable)
     return Outcome(
         Status.SUCCEEDED, "OK", inputs, {"body": {"name": inputs["name"], "type": variable.type.capitalize()}}
@@ -173,9 +174,10 @@ def _check_change(*types: str, value: bool = True) -> Callable[[Check], None]:
         check.only(inputs, frozenset({"name", "value"}), "inputs")
         check.required(inputs, ("name", "value") if value else ("name",), "inputs")
         name = inputs["name"]
-        if name not in check.known.variables:
+        known = check.known.variables.get(name.lower()) if isinstance(name, str) else None
+        if known is None:
             check.refuse(f"the variable '{name}' is not initialized by any action", "inputs/name")
-        if check.known.variables[name] not in types:
+        if known not in types:
             check.refuse(f"the variable '{name}' is not of type {' or '.join(types)}", "inputs/name")
         check.expressions(inputs.get("value"), "inputs/value")
         if value and any(_reads(call, name) for call in _calls(inputs["value"])):
@@ -192,7 +194,8 @@ def _calls(value: Any) -> list[Call]:
 
 def _reads(call: Call, name: str) -> bool:
     argument = call.arguments[0] if call.arguments else None
-    return call.name.lower() == "variables" and isinstance(argument, Literal) and argument.value == name
+    value = argument.value if isinstance(argument, Literal) else None
+    return call.name.lower() == "variables" and isinstance(value, str) and value.lower() == name.lower()
 
 
 def _type(name: str, check: Callable[[Check], None], anchor: str) -> ActionType:

@@ -29,6 +29,10 @@ class Incidents(Protocol):
         """The incident as its ARM JSON."""
         ...
 
+    async def get_of_alert(self, principal: Principal, customer_id: str, alert_id: str) -> dict[str, Any]:
+        """The incident that an alert of the workspace with that GUID is in, as its ARM JSON."""
+        ...
+
     async def add_comment(
         self, principal: Principal, incident_id: str, message: str, *, comment_id: str
     ) -> dict[str, Any]:
@@ -59,6 +63,8 @@ class Incidents(Protocol):
         """
         ...
 
+
+_ALERT = "/Incidents/subscriptions/{subscription}/resourceGroups/{group}/workspaces/{workspace}/alerts/{alert}"
 
 _KINDS: dict[str, tuple[str, str, dict[str, str]]] = {
     # path: entity kind, name of the answer's array, alert-schema aliases of incident-schema properties
@@ -99,6 +105,7 @@ def sentinel(incidents: Incidents) -> Connector:
             Operation("POST", "/Incidents/Comment", "Add comment to incident (V3)", _add_comment(incidents)),
             Operation("PUT", "/Incidents", "Update incident", _update(incidents)),
             Operation("POST", "/Incidents", "Get incident", _get(incidents)),
+            Operation("GET", _ALERT, "Alert - Get incident", _get_of_alert(incidents)),
         ),
     )
 
@@ -170,6 +177,15 @@ def _optional(request: ConnectorCall, name: str) -> str | None:
 def _get(incidents: Incidents) -> Callable[[ConnectorCall], Awaitable[ConnectorReply]]:
     async def call(request: ConnectorCall) -> ConnectorReply:
         return ConnectorReply(200, await incidents.get(request.actor, _required(request, "incidentArmId")))
+
+    return call
+
+
+def _get_of_alert(incidents: Incidents) -> Callable[[ConnectorCall], Awaitable[ConnectorReply]]:
+    async def call(request: ConnectorCall) -> ConnectorReply:
+        # The workspace's GUID is unique, so that the subscription and the group say nothing more.
+        workspace, alert = request.parameters["workspace"], request.parameters["alert"]
+        return ConnectorReply(200, await incidents.get_of_alert(request.actor, workspace, alert))
 
     return call
 
