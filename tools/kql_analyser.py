@@ -4,7 +4,8 @@
     tools/kql_analyser.py FILE-OR-FOLDER ... [--min PERCENT] [--schemas FILE] [--differences FILE]
 
 The corpus is read as `kql_corpus.py` reads it, whose empty tables ours run on; both sides know the same tables, columns and
-saved functions. A column that a query finds by its name only is no part of the analyser's results unless it is of ours.
+saved functions. A column that a query finds by its name only is no part of the analyser's results, also with the number
+that a join gives it, unless it is of ours.
 Where a query reads more tables than a workspace's usual ones name, as `search` does, both see those alone. `--differences`
 writes {id, what, ours, theirs} as JSON lines. Exit code 1 where ours run less than `--min` percent of what the analyser
 accepts, 2 for a corpus or an analyser that cannot be used.
@@ -149,7 +150,11 @@ def compare(mine: Mapping[str, Verdict], other: Mapping[str, Verdict | None]) ->
         else:
             made.compared += 1
             names = {column for column, _ in here.columns}
-            columns = [(column, kind) for column, kind in there.columns if column in names or column not in _BEHIND]
+            columns = [
+                (column, kind)
+                for column, kind in there.columns
+                if column in names or column.rstrip("0123456789") not in _BEHIND
+            ]
             made.same_columns += columns == here.columns
             if columns != here.columns:
                 made.differing.append({"id": name, "what": "schema", "ours": here.columns, "theirs": columns})

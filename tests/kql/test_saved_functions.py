@@ -152,6 +152,30 @@ def test_a_query_that_names_several_wrong_functions_hears_of_all() -> None:
     assert [message for message, _ in found] == ["Unknown function: 'Missing1'", "Unknown function: 'Missing2'"]
 
 
+def test_functions_that_all_call_each_other_are_refused_at_once() -> None:
+    names = [f"f{number}" for number in range(30)]
+    functions = [SavedFunction(name, "", f"union {', '.join(names)}") for name in names]
+    with pytest.raises(KqlError, match="recursion is not allowed"):
+        compile("f0", Tables([], functions))
+
+
+@pytest.mark.parametrize(
+    ("last", "body", "query"),
+    [
+        ("print 1", "union ({0}()), ({0}())", "{0}()"),
+        ("1", "let a = {0}(); let b = {0}(); a + b", "print {0}()"),
+        ("1", "let a = {0}(); let b = {0}(); 1", "print {0}()"),
+    ],
+)
+def test_functions_that_double_each_other_are_bounded(last: str, body: str, query: str) -> None:
+    bodies = [last, *(body.format(f"f{number}") for number in range(50))]
+    functions = [SavedFunction(f"f{number}", "", text) for number, text in enumerate(bodies)]
+    declared = "".join(f"let f{number} = () {{ {text} }}; " for number, text in enumerate(bodies))
+    for catalog, prefix in ((Tables([], functions), ""), (Tables([]), declared)):
+        with pytest.raises(KqlError, match="more than 200000 expressions"):
+            compile(prefix + query.format("f50"), catalog)
+
+
 @pytest.mark.parametrize("query", ["A", "A()", "union A, Dns", "print x = S(1)", "union isfuzzy=true A, Dns"])
 def test_recursion_is_refused(query: str) -> None:
     functions = (

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from lurewire.kql import KqlError, Tables, compile, run  # noqa: A004 - the public name
+from lurewire.kql import (
+    Column,
+    KqlError,
+    KqlType,
+    Table,
+    Tables,
+    closed_connection,
+    compile,  # noqa: A004 - the public name
+    run,
+    run_over,
+)
 
 
-def _shown(text: str) -> list[tuple[str | None, list[str], list[tuple[object, ...]]]]:
+def _shown(text: str) -> list[tuple[str | None, list[str], list[tuple[Any, ...]]]]:
     first = run(text)
     return [(one.compiled.name, [column.name for column in one.columns], one.rows) for one in (first, *first.further)]
 
@@ -35,6 +47,50 @@ def test_facet_gives_what_with_says_and_the_counts_of_each_column() -> None:
     assert a == (None, ["a", "count_a"], [("x", 2)])
     assert b[1] == ["b", "count_b"]
     assert sorted(b[2]) == [(1, 1), (2, 1)]
+
+
+def test_what_fork_reads_is_drawn_once() -> None:
+    text = "range x from 1 to 100000 step 1 | sample 5 | fork (project x) (sort by x asc) (where x > 0 | count)"
+    (_, _, drawn), (_, _, ordered), (_, _, count) = _shown(text)
+    assert (sorted(drawn), count) == (ordered, [(5,)])
+
+
+def test_what_a_let_draws_for_fork_is_drawn_once() -> None:
+    text = "let r = rand(); range x from 1 to 1 step 1 | extend r = r | fork (project r) (project z = r)"
+    (_, _, one), (_, _, other) = _shown(text)
+    assert one == other
+
+
+def test_what_facet_reads_is_drawn_once() -> None:
+    text = "range x from 1 to 100000 step 1 | extend y = rand() | take 3 | facet by x, y with (project x, y)"
+    (_, _, drawn), (_, _, xs), (_, _, ys) = _shown(text)
+    assert sorted(x for x, _ in drawn) == sorted(x for x, _ in xs)
+    assert sorted(y for _, y in drawn) == sorted(y for y, _ in ys)
+
+
+def test_what_is_drawn_once_keeps_its_order_and_its_names() -> None:
+    text = """
+        range x from 1 to 5 step 1 | extend r = rand() | sort by x desc | as X
+        | fork (extend n = row_number() | project x, n) (union X | count); X | sample 2 | fork (count) (project z = 1)
+    """
+    assert [rows for _, _, rows in _shown(text)] == [
+        [(5, 1), (4, 2), (3, 3), (2, 4), (1, 5)],
+        [(10,)],
+        [(2,)],
+        [(1,), (1,)],
+    ]
+
+
+def test_what_is_drawn_once_leaves_nothing_in_the_connection() -> None:
+    connection = closed_connection()
+    run_over("range x from 1 to 9 step 1 | sample 2 | fork (count) (take 1)", connection, Tables(()))
+    assert connection.execute("select * from duckdb_tables()").fetchall() == []
+
+
+def test_a_dialect_without_temporary_tables_refuses_fork_over_what_is_drawn_by_name() -> None:
+    catalog = Tables([Table("T", (Column("a", KqlType.LONG),), "t", ("c0",))])
+    with pytest.raises(KqlError, match=r"\[1,18\]: the dialect 'clickhouse' does not print fork over"):
+        compile("T     | take 1 | fork (count) (take 1)", catalog, dialect="clickhouse")
 
 
 def test_each_result_has_its_own_chart_and_says_for_itself_whether_it_is_row_wise() -> None:

@@ -24,7 +24,7 @@ def test_agreement_is_of_verdicts_and_of_columns(kql_analyser: Any) -> None:
     }
     other = {
         "same": kql_analyser.Verdict([("a", "long")]),
-        "hidden": kql_analyser.Verdict([("a", "long"), ("_ItemId", "string")]),
+        "hidden": kql_analyser.Verdict([("a", "long"), ("_ItemId", "string"), ("_ItemId1", "string")]),
         "other type": kql_analyser.Verdict([("a", "long")]),
         "open": kql_analyser.Verdict([("a", "long")], open=True),
         "ours refused": kql_analyser.Verdict([("a", "long")]),

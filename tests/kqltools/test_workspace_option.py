@@ -66,8 +66,13 @@ async def test_a_workspace_by_folder_and_by_url(now: Running, tmp_path: Path) ->
             environment, "kql", "run", "print a='x', n=3 | render piechart", "--workspace", target
         )
         assert (code, "x │█" in output) == (0, True), output
+        forked = "range x from 1 to 3 step 1 | fork (count) rest=(where x > 1 | project x)"
+        code, output = await lurewire(environment, "kql", "run", forked, "--workspace", target, "--format", "csv")
+        assert (code, output) == (0, "Count\n3\n\nx\n2\n3\n"), output
         code, output = await lurewire(environment, "kql", "run", "Nowhere", "--workspace", target)
         assert (code, "Nowhere" in output) == (1, True), output
+    code, output = await lurewire(clean, "query", "print a=1 | fork (extend b=2) (count)", "--json")
+    assert (code, output) == (0, '{"a": 1, "b": 2}\n{"Count": 1}\n'), output
     code, output = await lurewire(clean, "kql", "run", "print 1", "--workspace", str(tmp_path))
     assert code == 1, output
     code, output = await lurewire(clean, "kql", "run", "print 1", "--workspace", now.url)

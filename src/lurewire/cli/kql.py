@@ -240,7 +240,7 @@ def run(
         results = (
             _run_files(query, tables, schemas, functions, _moment(now))
             if workspace is None
-            else [_remote(workspace).query(query)]
+            else _remote(workspace).query(query)
         )
         if chart is not None:
             _draw(results, chart)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from rich import box
@@ -31,15 +31,20 @@ def query(text: str, as_json: bool, folder: Path) -> None:
     answer = ask(folder, "/query", {"query": text})
     if answer["partial"] is not None:
         click.echo(f"Not all rows: {answer['partial']}", err=True)
-    names = [column["name"] for column in answer["columns"]]
-    if as_json:
-        for row in answer["rows"]:
-            click.echo(json.dumps(dict(zip(names, row, strict=True))))
-        return
+    for table in answer["tables"]:
+        names = [column["name"] for column in table["columns"]]
+        if as_json:
+            for row in table["rows"]:
+                click.echo(json.dumps(dict(zip(names, row, strict=True))))
+        else:
+            _print_table(names, table["rows"])
+
+
+def _print_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for name in names:
         table.add_column(Text(inert(name)), overflow="fold")
-    for row in answer["rows"]:
+    for row in rows:
         table.add_row(*(Text(inert("" if value is None else str(value))) for value in row))
     Console().print(table)
 

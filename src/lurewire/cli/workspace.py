@@ -41,7 +41,7 @@ _SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Asks a workspace; `answer` gives columns, rows in the query API's encoding, and the rendering."""
+    """Asks a workspace; `answer` gives `tables` (columns, rows in the query API's encoding, rendering) and `partial`."""
 
     answer: Callable[[str], dict[str, Any]]
 
@@ -62,18 +62,14 @@ class Remote:
             answer = self.answer(f"['{name}'] | take 0")
         except KqlError:
             return None
-        return _columns(answer)
+        return _columns(answer["tables"][0])
 
-    def query(self, text: str) -> Result:
-        """The result of a query; raises KqlError, and ClickException where there is no answer."""
+    def query(self, text: str) -> list[Result]:
+        """The results of a query, one as a rule; raises KqlError, and ClickException where there is no answer."""
         answer = self.answer(text)
         if answer["partial"] is not None:
             click.echo(f"Not all rows: {answer['partial']}", err=True)
-        columns = _columns(answer)
-        rows = [tuple(_value(c.type, v) for c, v in zip(columns, row, strict=True)) for row in answer["rows"]]
-        render = answer.get("render")
-        rendering = None if render is None else Rendering(render["visualization"], render["properties"])
-        return Result(columns, rows, rendering)
+        return [_result(table) for table in answer["tables"]]
 
 
 def _asked(folder: Path, text: str) -> dict[str, Any]:
@@ -84,8 +80,16 @@ def _asked(folder: Path, text: str) -> dict[str, Any]:
     return answer
 
 
-def _columns(answer: dict[str, Any]) -> tuple[Column, ...]:
-    return tuple(Column(one["name"], TYPE_NAMES[one["type"].lower()]) for one in answer["columns"])
+def _columns(table: dict[str, Any]) -> tuple[Column, ...]:
+    return tuple(Column(one["name"], TYPE_NAMES[one["type"].lower()]) for one in table["columns"])
+
+
+def _result(table: dict[str, Any]) -> Result:
+    columns = _columns(table)
+    rows = [tuple(_value(c.type, v) for c, v in zip(columns, row, strict=True)) for row in table["rows"]]
+    render = table["render"]
+    rendering = None if render is None else Rendering(render["visualization"], render["properties"])
+    return Result(columns, rows, rendering)
 
 
 _FROM_WIRE: dict[KqlType, Callable[[Any], Any]] = {
@@ -129,14 +133,14 @@ class _Api:
             raise _refusal(error) from None
         except OSError as error:
             raise click.ClickException(f"{self._url} does not answer: {error}") from None
-        table = body["tables"][0]
         partial = body.get("error")
-        return {
-            "columns": table["columns"],
-            "rows": table["rows"],
-            "partial": None if partial is None else _message(partial),
-            "render": _rendering(body.get("render")),
-        }
+        # The API tells one rendering, that of the first table.
+        renderings = [_rendering(body.get("render")), *[None] * (len(body["tables"]) - 1)]
+        tables = [
+            {"columns": table["columns"], "rows": table["rows"], "render": render}
+            for table, render in zip(body["tables"], renderings, strict=True)
+        ]
+        return {"tables": tables, "partial": None if partial is None else _message(partial)}
 
 
 def _token() -> str:

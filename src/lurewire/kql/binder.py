@@ -20,6 +20,7 @@ from .errors import (
 )
 from .known_names import AGGREGATES as KNOWN_AGGREGATES
 from .known_names import FUNCTIONS as KNOWN_FUNCTIONS
+from .known_names import SERVICE_FUNCTIONS
 from .scope import ERROR
 from .types import INTEGERS, NUMBERS, KqlType
 
@@ -220,7 +221,12 @@ class ExpressionBinder:
 
     def is_tabular(self, node: tree.Expression) -> bool:
         """Whether an item of a list is a table."""
-        from .lets import TABULAR_FUNCTIONS, call_gives_rows  # noqa: PLC0415 - lets bind through this module
+        from .lets import (  # noqa: PLC0415 - lets bind through this module
+            TABULAR_FUNCTIONS,
+            call_gives_rows,
+            gives_rows,
+            scope_calls,
+        )
         from .patterns import is_reference  # noqa: PLC0415 - as above
 
         while isinstance(node, tree.Parenthesis):
@@ -229,13 +235,18 @@ class ExpressionBinder:
             return True
         if isinstance(node, tree.Call):
             return call_gives_rows(node.name, self.context)
+        if isinstance(node, tree.Member):
+            return scope_calls(node) is not None
         if not isinstance(node, tree.Name) or node.name in self._columns or node.name in self.context.scalars:
             return False
-        if node.name in self.context.relations or node.name in self.context.names.functions:
+        if node.name in self.context.relations:
             return True
-        if node.name in TABULAR_FUNCTIONS:
+        if node.name not in self.context.names.functions and (
+            node.name in TABULAR_FUNCTIONS or self.context.catalog.table(node.name) is not None
+        ):
             return True
-        return self.context.catalog.table(node.name) is not None or self.context.function(node.name) is not None
+        function = self.context.function(node.name)
+        return function is not None and gives_rows(node.name, function, self.context)
 
     def rows_of(self, node: tree.Expression) -> Rows:
         """A table in the place of a value, in the scope of its own: it reads no column of this row."""
@@ -432,6 +443,8 @@ class ExpressionBinder:
         for argument in node.arguments:
             if not isinstance(argument, tree.Star | tree.Subquery | tree.Named):
                 self.bind(argument)
+        if node.name in SERVICE_FUNCTIONS:
+            return of_service(node)
         if node.name in KNOWN_FUNCTIONS or node.name in KNOWN_AGGREGATES:
             return unsupported(f"the function '{node.name}'", node.at, node.name)
         hint = nearest(node.name, FUNCTIONS)
@@ -443,6 +456,11 @@ class ExpressionBinder:
         if allowed is not None and operator not in allowed:
             message = f"the operator '{operator}' is not supported in transformations"
             raise Problem("unsupported", TRANSFORM, message, at, operator)
+
+
+def of_service(node: tree.Call) -> Problem:
+    """The refusal of a function that only Microsoft's clouds have."""
+    return unsupported(f"{node.name}(), which reads {SERVICE_FUNCTIONS[node.name]},", node.at, node.name)
 
 
 def _constant(element: object) -> plan.Constant:

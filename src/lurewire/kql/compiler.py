@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import lets, limits, patterns, plan, restriction, safety, tables, tree
-from .binder import ExpressionBinder
+from .binder import ExpressionBinder, of_service
 from .collection import collector_paused
 from .conversions import to
 from .dialects.duckdb_relations import Windowed
@@ -35,6 +35,7 @@ from .errors import (
 from .functions import FUNCTIONS
 from .functions.dates import NOW
 from .known_names import FUNCTIONS as KNOWN_FUNCTIONS
+from .known_names import SERVICE_FUNCTIONS
 from .lexer import tokenize
 from .operators import BY_NODE, OPERATORS, SOURCES
 from .operators.graph_model import check_input, check_result
@@ -43,7 +44,7 @@ from .operators.invocation import resolved
 from .operators.several import branches
 from .parser import Parser
 from .profiles import PROFILES, Profile
-from .scope import Context, Rows
+from .scope import Context, Names, Rows
 from .types import Column, KqlType, Tables
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class CompiledQuery:
     further: tuple[CompiledQuery, ...] = ()
     #: What the caller reads from outside and hands over as relations before it runs the query (`external.read`).
     external: tuple[External, ...] = ()
+    #: What the caller keeps as temporary tables, by name and in order, before it runs this query and those of `further`.
+    held: tuple[tuple[str, CompiledQuery], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +158,13 @@ def _compile(
         context.explore = lambda first: [
             row[: len(first.columns)] for row in explore(_lower(first, context, windowed, dialect))
         ]
-    first, *further = (
+    results = [
         replace(_lower(result.query, context, windowed, dialect), **result.found)
         for result in _bind(text, values, context)
-    )
-    return replace(first, further=tuple(further))
+    ]
+    held = {relation: query for result in results for relation, query in result.held}
+    first, *further = (replace(result, held=()) for result in results)
+    return replace(first, further=tuple(further), held=tuple(held.items()))
 
 
 def _placed(refused: NotPrinted, text: str) -> Problem:
@@ -180,11 +185,20 @@ def _lower(bound: plan.BoundQuery, context: Context, windowed: Windowed, dialect
     node, identity = relations.query(bound)
     scanned = list(relations.scanned.values())
     outside = {part.relation: part for part in context.external}
+    held = {part.table.relation: part for part in context.held if part.table.relation in relations.scanned}
+    made: dict[str, CompiledQuery] = {}
+    for relation, part in held.items():
+        if dialect.name != "duckdb":
+            raise NotPrinted(dialect.name, f"{part.operator} over rows that can be others each time they are read")
+        query = _lower(part.query, context, windowed, dialect)
+        made |= {**dict(query.held), relation: replace(query, held=())}
     parameters, functions = safety.check(node, [table.relation for table in scanned], dialect.functions)
     return CompiledQuery(
         columns=tuple(Column(column.name, column.type) for column in bound.columns),
         sql=dialect.text(node),
-        tables=frozenset(table.name for table in scanned if table.relation not in outside),
+        tables=frozenset(table.name for table in scanned if table.relation not in {*outside, *held}).union(
+            *(query.tables for query in made.values())
+        ),
         parameters=parameters,
         functions=functions,
         identity=identity,
@@ -192,6 +206,7 @@ def _lower(bound: plan.BoundQuery, context: Context, windowed: Windowed, dialect
         deterministic=context.deterministic,
         uses_now=NOW.name in parameters,
         external=tuple(part for relation, part in outside.items() if relation in relations.scanned),
+        held=tuple(made.items()),
     )
 
 
@@ -215,7 +230,7 @@ def _bind(text: str, values: Mapping[str, str], context: Context) -> list[_Resul
         declarations, only = named_tables(statement)
         for declaration in declarations:
             _declare(declaration, context)
-        for name, pipeline in () if only else branches(statement):
+        for name, pipeline in () if only else branches(statement, context):
             result = _result(name, pipeline, context)
             results.extend([] if result is None else [result])
     if context.profile.tables is not None and len(results) > 1:
@@ -352,6 +367,8 @@ def _source_call(node: tree.Call, context: Context) -> Rows:
         return tables.WATCHLIST_FUNCTIONS[node.name](node, context)
     if context.function(node.name) is not None:
         return lets.call_rows(node, node.name, node.arguments, context)
+    if node.name in SERVICE_FUNCTIONS:
+        raise of_service(node)
     if node.name in FUNCTIONS or node.name in KNOWN_FUNCTIONS:
         raise unsupported(f"the function '{node.name}' as a table", node.at, node.name)
     names = [*context.names.functions, *tables.function_names(context)]
@@ -383,18 +400,28 @@ def _table_call(node: tree.Call, context: Context) -> Rows:
 
 
 def _elsewhere(node: tree.Member, context: Context) -> Rows:
-    """`workspace('name').Table`, where the name is this catalogue's own or that of another that it reaches."""
+    """`workspace('name').Table` or a function, where the name is this catalogue's own or that of another that it reaches."""
     found = lets.scope_calls(node)
     if found is None:
+        target = node.target
+        if isinstance(target, tree.Call) and target.name in SERVICE_FUNCTIONS and context.function(target.name) is None:
+            raise of_service(target)
         raise semantic("a table or tabular expression is expected here", node.at)
     calls, name = found
     other = tables.other_workspace(calls, context)
     if other is not None:
-        if node.call is not None:
-            raise unsupported(f"the function '{name}' of another workspace", node.at, name)
         return tables.named_elsewhere(node, calls[0], other, context)
     lets.in_this_catalog(calls, context)
-    return bind_source(node.call if node.call is not None else tree.Name(node.at, name), context)
+    if node.call is not None:
+        function = context.saved_function(name, context.catalog, context.names.home)
+        if function is not None:
+            return lets.rows_of(function, node.call, name, node.call.arguments, context)
+        if name in context.names.functions:
+            raise UnresolvedSource(f"Unknown function: '{name}'", node.at, name, code=UNKNOWN_FUNCTION)
+        return bind_source(node.call, context)
+    # What the query declares is no member of a workspace.
+    with context.among(Names(catalog=context.names.catalog, home=context.names.home)):
+        return bind_source(tree.Name(node.at, name), context)
 
 
 def _query_parameters(query: tree.Query, values: Mapping[str, str], context: Context) -> None:

@@ -126,6 +126,8 @@ def run_over(
     first, *others = (
         RunResult(one.columns, rows(one), one.render, compiled=one) for one in (compiled, *compiled.further)
     )
+    for relation, _ in compiled.held:
+        connection.execute(f"drop table if exists temp.{relation}")
     return replace(first, further=tuple(others))
 
 
@@ -141,6 +143,24 @@ def execute(
 
     `geo` and `fetch` are as in `run`; a query that reads external data is refused with ValueError without `fetch`.
     """
+    for relation, held in compiled.held:
+        _started(connection, held, f"create or replace temp table {relation} as {held.sql}", parameters, geo, fetch)
+    started = _started(connection, compiled, compiled.sql, parameters, geo, fetch)
+    try:
+        rows: list[tuple[Any, ...]] = started.fetchall()
+    except duckdb.Error as error:
+        raise translate_engine_error(error) from error
+    return rows
+
+
+def _started(
+    connection: duckdb.DuckDBPyConnection,
+    compiled: CompiledQuery,
+    statement: str,
+    parameters: Mapping[str, int],
+    geo: Geo | None,
+    fetch: Fetch | None,
+) -> duckdb.DuckDBPyConnection:
     for outside in compiled.external:
         if fetch is None:
             raise ValueError("the query reads external data, and there is nothing that fetches it")
@@ -152,10 +172,9 @@ def execute(
         if compiled.functions:
             udf.register(connection, compiled.functions, geo=geo)
         given = {name: parameters[name] for name in compiled.parameters}
-        rows: list[tuple[Any, ...]] = connection.execute(compiled.sql, given).fetchall()
+        return connection.execute(statement, given)
     except duckdb.Error as error:
         raise translate_engine_error(error) from error
-    return rows
 
 
 def translate_engine_error(error: duckdb.Error) -> KqlError:

@@ -330,6 +330,11 @@ class ExpressionParser(TokenReader):
             value = None
         elif self.accept("true", "false"):
             value = token.text == "true"
+        elif token.text == "dynamic" and self.peek().text == "(":
+            self.advance()
+            self.advance()
+            value = self._json(at)
+            self.expect(")")
         elif token.kind in ("long", "real", "timespan", "typed"):
             self.advance()
             value = self._json_scalar(token)

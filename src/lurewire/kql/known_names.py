@@ -10,17 +10,17 @@ TABULAR_OPERATORS = frozenset(
     """
     as assert-schema consume count distinct evaluate execute-and-cache extend externaldata facet filter find fork
     getschema graph-mark-components graph-match graph-shortest-paths graph-to-table graph-where-edges
-    graph-where-nodes invoke join limit lookup macro-expand make-graph make-series mv-apply mv-expand mvapply
-    mvexpand order parse parse-kv parse-where partition print project project-away project-by-names project-keep
-    project-rename project-reorder range reduce render sample sample-distinct scan search serialize sort summarize
-    take top top-hitters top-nested union where
+    graph-where-nodes inline_external_table invoke join limit lookup macro-expand make-graph make-series mv-apply
+    mv-expand mvapply mvexpand order parse parse-kv parse-where partition print project project-away
+    project-by-names project-keep project-rename project-reorder range reduce render sample sample-distinct scan
+    search serialize sort summarize take top top-hitters top-nested union where
     """.split()  # noqa: SIM905 - names read better as a paragraph
 )
 
 #: Operators that may begin a pipeline.
 SOURCES = frozenset(
     """
-    evaluate external_data externaldata find graph macro-expand make-graph range search union
+    evaluate external_data externaldata find graph inline_external_table macro-expand make-graph range search union
     """.split()  # noqa: SIM905 - names read better as a paragraph
 )
 
@@ -112,3 +112,17 @@ PLUGINS = frozenset(
     sequence_detect session_count sliding_window_counts sql_request
     """.split()  # noqa: SIM905 - names read better as a paragraph
 )
+
+#: Functions that a query can call in Microsoft's clouds only, with what they read: those of Azure Monitor
+#: (https://learn.microsoft.com/azure/azure-monitor/logs/azure-monitor-data-explorer-proxy and .../cross-workspace-query)
+#: and of advanced hunting (https://learn.microsoft.com/defender-xdr/advanced-hunting-fileprofile-function and its neighbours).
+SERVICE_FUNCTIONS = {
+    "adx": "a cluster of Azure Data Explorer",
+    "app": "an Application Insights resource",
+    "arg": "Azure Resource Graph",
+    "resource": "the logs of one Azure resource",
+    "AssignedIPAddresses": "Microsoft Defender XDR",
+    "DeviceFromIP": "Microsoft Defender XDR",
+    "FileProfile": "Microsoft Defender XDR",
+    "SeenBy": "Microsoft Defender XDR",
+}

@@ -11,6 +11,7 @@ from . import patterns, plan, tree
 from .binder import ExpressionBinder
 from .conversions import to
 from .errors import UNKNOWN_FUNCTION, UNRESOLVED, Consequence, UnresolvedSource, semantic, unsupported
+from .known_names import SERVICE_FUNCTIONS
 from .saved import inside, refuse_recursion
 from .scope import ERROR, TabularLet, UserFunction
 from .types import NUMBERS, KqlType
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 #: Functions of the engine that stand where a table may stand.
 TABULAR_FUNCTIONS = frozenset({"materialize", "table", "_GetWatchlist", "_GetWatchlistAlias"})
+
+#: What a call of a function counts among the expressions, beside those of its body: functions that each call another twice
+#: double each other.
+_CALL = 10
 
 
 def declare(let: tree.Let, context: Context) -> None:
@@ -35,7 +40,7 @@ def declare(let: tree.Let, context: Context) -> None:
         return
     if _is_tabular(value, context):
         pipeline = value if isinstance(value, tree.Pipeline) else tree.Pipeline(value.at, value, ())
-        table = _tabular(pipeline, context)
+        table = tabular(pipeline, context)
         names.forget(let.name)
         if table is None:
             names.broken.add(let.name)
@@ -64,6 +69,8 @@ def _is_tabular(value: tree.Expression | tree.Pipeline, context: Context) -> boo
             return call_gives_rows(name, context)
         case tree.Member(target=tree.Call(name="database" | "cluster" | "workspace") | tree.Member()):
             return scope_calls(value) is not None
+        case tree.Member(target=tree.Call(name=name)):
+            return name in SERVICE_FUNCTIONS and context.function(name) is None
         case _:
             return False
 
@@ -84,9 +91,10 @@ def gives_rows(name: str, function: UserFunction, context: Context) -> bool:
     """Whether a function's body is a tabular expression: its statements and parameters count among its names."""
     if function.text is None:
         return _gives_rows(function, context)
-    if name in context.calling:
+    title = function.title(name)
+    if title in context.calling:
         return True  # It calls itself, which is refused where it is bound.
-    context.calling.append(name)
+    context.calling.append(title)
     try:
         return _gives_rows(function, context)
     finally:
@@ -94,6 +102,7 @@ def gives_rows(name: str, function: UserFunction, context: Context) -> bool:
 
 
 def _gives_rows(function: UserFunction, context: Context) -> bool:
+    context.count(1, 0)
     body = function.definition.body
     names = function.names.copy()
     for parameter in function.definition.parameters:
@@ -110,7 +119,7 @@ def _gives_rows(function: UserFunction, context: Context) -> bool:
         return _is_tabular(body, context)
 
 
-def _tabular(pipeline: tree.Pipeline, context: Context) -> TabularLet | None:
+def tabular(pipeline: tree.Pipeline, context: Context) -> TabularLet | None:
     """A table bound for the first time, for its problems; None if it has any."""
     from .compiler import bind_pipeline  # noqa: PLC0415 - the compiler puts lets in place
 
@@ -146,9 +155,16 @@ def use(table: TabularLet, context: Context, at: int) -> Rows:
 
 def call_rows(node: tree.Expression, name: str, arguments: Sequence[tree.Expression], context: Context) -> Rows:
     """The rows that a call of a user-defined function gives."""
+    return rows_of(_function(node, name, context), node, name, arguments, context)
+
+
+def rows_of(
+    function: UserFunction, node: tree.Expression, name: str, arguments: Sequence[tree.Expression], context: Context
+) -> Rows:
+    """The rows that a function gives for these arguments."""
     from .compiler import bind_pipeline  # noqa: PLC0415 - as above
 
-    function = _function(node, name, context)
+    context.count(_CALL, node.at)
     definition, names = _prepared(node, name, function, arguments, context, None)
     with context.among(names), inside(name, function, context, node.at):
         for let in definition.lets:
@@ -165,6 +181,7 @@ def call_value(binder: ExpressionBinder, node: tree.Call) -> plan.Scalar:
     """The value of a call of a scalar user-defined function."""
     context = binder.context
     function = _function(node, node.name, context)
+    context.count(_CALL, node.at)
     refuse_recursion(node.name, function, context, node.at)
     definition, names = _prepared(node, node.name, function, node.arguments, context, binder)
     if gives_rows(node.name, function, context):
@@ -234,7 +251,7 @@ def _matched(
 
 def _table_argument(name: str, parameter: tree.Parameter, value: tree.Expression, context: Context) -> TabularLet:
     pipeline = value.pipeline if isinstance(value, tree.Subquery) else tree.Pipeline(value.at, value, ())
-    table = _tabular(pipeline, context)
+    table = tabular(pipeline, context)
     if table is None:
         raise Consequence(value.at)
     _require_columns(name, parameter, table, value.at)

@@ -1,7 +1,7 @@
 """Saved functions: their text to the tree of a function, and their problems to the place of the call.
 
 Source: https://learn.microsoft.com/azure/azure-monitor/logs/functions. A saved function sees the catalogue's tables and
-functions and nothing of the query that calls it.
+functions and nothing of the query that calls it; one of another workspace sees that one's.
 """
 
 from __future__ import annotations
@@ -29,15 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from . import tree
-    from .scope import Context
-    from .types import SavedFunction
+    from .scope import Context, Elsewhere
+    from .types import Catalog, SavedFunction
 
 _KEPT = 512
 
 
-def load(name: str, context: Context) -> UserFunction | None:
+def load(name: str, catalog: Catalog, home: Elsewhere | None, context: Context) -> UserFunction | None:
     """The catalogue's function of that name; raises Problem where its text does not parse."""
-    catalog = context.catalog
     if context.profile.tables is not None or not isinstance(catalog, FunctionCatalog):
         return None
     saved = catalog.function(name)
@@ -45,7 +44,7 @@ def load(name: str, context: Context) -> UserFunction | None:
         return None
     definition, text = _parsed(saved)
     context.texts.append(text)
-    return UserFunction(definition, Names(), text)
+    return UserFunction(definition, Names(home=home), text)
 
 
 @lru_cache(_KEPT)
@@ -76,10 +75,18 @@ def check_function(saved: SavedFunction) -> None:
 
 
 def refuse_recursion(name: str, function: UserFunction, context: Context, at: int) -> None:
-    """Raises Problem where a saved function is called while it is being bound."""
-    if function.text is not None and name in context.calling:
-        chain = " -> ".join([*context.calling[context.calling.index(name) :], name])
-        raise semantic(f"the function '{name}' calls itself ({chain}): recursion is not allowed", at, token=name)
+    """Raises Problem where a saved function is called while it is being bound, or is known to call itself."""
+    title = function.title(name)
+    if function.text is None:
+        return
+    if title in context.calling:
+        ring = context.calling[context.calling.index(title) :]
+        context.recursive.update(ring)
+        chain = " -> ".join([*ring, title])
+        raise semantic(f"the function '{title}' calls itself ({chain}): recursion is not allowed", at, token=name)
+    if title in context.recursive:
+        # Functions that all call each other have more ways through them than can be walked.
+        raise semantic(f"the function '{title}' calls itself: recursion is not allowed", at, token=name)
 
 
 @contextmanager
@@ -89,17 +96,18 @@ def inside(name: str, function: UserFunction, context: Context, at: int) -> Iter
         yield
         return
     refuse_recursion(name, function, context, at)
-    context.calling.append(name)
+    title = function.title(name)
+    context.calling.append(title)
     known = len(context.problems)
     try:
         yield
     except Problem as problem:
         if isinstance(problem, Consequence):
             raise Consequence(at) from None
-        raise _moved(problem, name, function.text, at) from None
+        raise _moved(problem, title, function.text, at) from None
     finally:
         context.calling.pop()
-        context.problems[known:] = [_moved(problem, name, function.text, at) for problem in context.problems[known:]]
+        context.problems[known:] = [_moved(problem, title, function.text, at) for problem in context.problems[known:]]
 
 
 def _moved(problem: Problem, name: str, text: str, at: int) -> Problem:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from . import tree
     from .external import External
+    from .once import Held
     from .profiles import Profile
     from .render import Rendering
     from .types import Catalog
@@ -59,12 +60,24 @@ class TabularLet:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Another workspace, as workspace('name') calls it."""
+
+    name: str
+    catalog: Catalog
+
+
+@dataclass(frozen=True, slots=True)
 class UserFunction:
     """A function of a let statement with the names it was written among, or a saved one with the text it was read from."""
 
     definition: tree.Lambda
     names: Names
     text: str | None = None
+
+    def title(self, name: str) -> str:
+        """What the function is called in messages, and told apart by from those of other workspaces."""
+        return name if self.names.home is None else f"workspace('{self.names.home.name}').{name}"
 
 
 @dataclass(slots=True)
@@ -82,6 +95,8 @@ class Names:
     patterns: dict[str, tree.PatternDeclaration] = field(default_factory=dict)
     #: What is left of the catalog after a restrict statement.
     catalog: Catalog | None = None
+    #: The workspace whose saved function is bound, where it is not the query's own.
+    home: Elsewhere | None = None
 
     def copy(self) -> Names:
         """The names as they are now."""
@@ -94,6 +109,7 @@ class Names:
             dict(self.row_bound),
             dict(self.patterns),
             self.catalog,
+            self.home,
         )
 
     def forget(self, name: str) -> None:
@@ -128,8 +144,14 @@ class Context:
     #: Saved functions that the query names, and the names of those that are being bound.
     saved: dict[tuple[int, str], UserFunction | None] = field(default_factory=dict)
     calling: list[str] = field(default_factory=list)
+    #: Saved functions that turned out to call themselves.
+    recursive: set[str] = field(default_factory=set)
+    #: The other workspaces that the query names.
+    elsewhere: dict[str, Elsewhere] = field(default_factory=dict)
     #: What the caller reads from outside for the query.
     external: list[External] = field(default_factory=list)
+    #: What the caller makes before the results of the query, which read it several times.
+    held: list[Held] = field(default_factory=list)
     #: Runs a query that must be known before this one's columns are; None where nothing can be run.
     explore: Callable[[plan.BoundQuery], list[tuple[object, ...]]] | None = None
     #: Databases by the names that alias statements give them.
@@ -140,8 +162,10 @@ class Context:
 
     @property
     def catalog(self) -> Catalog:
-        """The catalog, as far as a restrict statement lets it be seen."""
-        return self.whole_catalog if self.names.catalog is None else self.names.catalog
+        """The catalog, as far as a restrict statement lets it be seen; in a function of another workspace, that one's."""
+        if self.names.catalog is not None:
+            return self.names.catalog
+        return self.whole_catalog if self.names.home is None else self.names.home.catalog
 
     @property
     def scalars(self) -> dict[str, plan.Scalar]:
@@ -172,11 +196,15 @@ class Context:
         found = self.names.functions.get(name)
         if found is not None:
             return found
-        key = id(self.catalog), name
+        return self.saved_function(name, self.catalog, self.names.home)
+
+    def saved_function(self, name: str, catalog: Catalog, home: Elsewhere | None) -> UserFunction | None:
+        """The saved function of that name in a catalogue, which is `home`'s where it is another workspace's."""
+        key = id(catalog), name
         if key not in self.saved:
             from .saved import load  # noqa: PLC0415 - it parses, and the parser's operators know this module
 
-            self.saved[key] = load(name, self)
+            self.saved[key] = load(name, catalog, home, self)
         return self.saved[key]
 
     def erroneous_id(self) -> int:

@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING
 from . import plan, tree
 from .binder import ExpressionBinder
 from .conversions import to
-from .errors import TRANSFORM, Consequence, Problem, UnresolvedSource, nearest, semantic, unsupported
-from .scope import RECEIVED, Rows
+from .errors import (
+    TRANSFORM,
+    UNKNOWN_FUNCTION,
+    Consequence,
+    Problem,
+    UnresolvedSource,
+    nearest,
+    semantic,
+    unsupported,
+)
+from .lets import TABULAR_FUNCTIONS, rows_of
+from .scope import RECEIVED, Elsewhere, Rows
 from .types import FunctionCatalog, HiddenColumn, KqlType, WatchlistCatalog, WildcardCatalog, WorkspaceCatalog
 
 if TYPE_CHECKING:
@@ -18,7 +28,7 @@ if TYPE_CHECKING:
 
     from .operators.registry import TabularOperator
     from .scope import Context
-    from .types import Catalog, Table
+    from .types import Table
 
 #: Relations below which the columns of their input can still be read.
 _TRANSPARENT = (
@@ -124,8 +134,8 @@ def table_of(rows: Rows) -> str | None:
 # What the catalogue offers beside tables
 
 
-def other_workspace(calls: Sequence[tree.Call], context: Context) -> Catalog | None:
-    """The catalogue of `workspace('name')` where it is another's that this one reaches; None leaves it to what is known here.
+def other_workspace(calls: Sequence[tree.Call], context: Context) -> Elsewhere | None:
+    """What `workspace('name')` means where it is another's that this one reaches; None leaves it to what is known here.
 
     Raises Problem for a workspace that is not there.
     """
@@ -138,18 +148,30 @@ def other_workspace(calls: Sequence[tree.Call], context: Context) -> Catalog | N
         return None
     if value.value.lower() in {name.lower() for name in getattr(catalog, "own_names", ())}:
         return None
-    assert isinstance(catalog, WorkspaceCatalog)
-    found = catalog.other_workspace(value.value)
-    if found is None:
-        message = f"workspace(): the workspace '{value.value}' could not be found"
-        raise UnresolvedSource(message, call.at, value.value)
-    return found
+    name = value.value
+    if name not in context.elsewhere:
+        assert isinstance(catalog, WorkspaceCatalog)
+        found = catalog.other_workspace(name)
+        if found is None:
+            raise UnresolvedSource(f"workspace(): the workspace '{name}' could not be found", call.at, name)
+        context.elsewhere[name] = Elsewhere(name, found)
+    return context.elsewhere[name]
 
 
-def named_elsewhere(node: tree.Member, call: tree.Call, other: Catalog, context: Context) -> Rows:
-    """The rows of the table that `workspace(...).Table` names in another workspace; raises Problem."""
-    table = other.table(node.name)
+def named_elsewhere(node: tree.Member, call: tree.Call, home: Elsewhere, context: Context) -> Rows:
+    """The rows of the table or function that `workspace(...).Name` names in another workspace; raises Problem."""
+    other = home.catalog
+    table = other.table(node.name) if node.call is None else None
     if table is None:
+        function = context.saved_function(node.name, other, home)
+        if function is not None:
+            arguments = () if node.call is None else node.call.arguments
+            return rows_of(function, node, node.name, arguments, context)
+        if node.call is not None and node.name in TABULAR_FUNCTIONS:
+            raise unsupported(f"the function '{node.name}' of another workspace", node.at, node.name)
+        if node.call is not None:
+            message = f"Unknown function: '{node.name}' in another workspace"
+            raise UnresolvedSource(message, node.at, node.name, code=UNKNOWN_FUNCTION)
         message = f"Failed to resolve table or column expression named '{node.name}' in another workspace"
         raise UnresolvedSource(message, call.at, node.name, nearest(node.name, list(other.table_names())))
     return scanned(table, context)
@@ -170,6 +192,7 @@ def function_names(context: Context) -> Iterable[str]:
 def _watchlist(node: tree.Call, context: Context) -> Rows:
     """`_GetWatchlist('alias')`: a query's time range does not bound it."""
     _refuse_in_transform(node, context)
+    _refuse_elsewhere(node, context)
     if len(node.arguments) != 1:
         message = f"_GetWatchlist(): expects 1 argument, not {len(node.arguments)}"
         raise semantic(message, node.at, token=node.name)
@@ -188,6 +211,7 @@ def _watchlist(node: tree.Call, context: Context) -> Rows:
 def _aliases(node: tree.Call, context: Context) -> Rows:
     """`_GetWatchlistAlias`: the aliases of all watchlists."""
     _refuse_in_transform(node, context)
+    _refuse_elsewhere(node, context)
     if node.arguments:
         raise semantic(f"{node.name}(): expects 0 arguments, not {len(node.arguments)}", node.at, token=node.name)
     catalog = context.catalog
@@ -195,6 +219,11 @@ def _aliases(node: tree.Call, context: Context) -> Rows:
     number = context.new_id()
     values = plan.Values((number,), (KqlType.STRING,), tuple((alias,) for alias in aliases))
     return Rows(values, (plan.Output("WatchlistAlias", number, KqlType.STRING),))
+
+
+def _refuse_elsewhere(node: tree.Call, context: Context) -> None:
+    if context.names.home is not None:
+        raise unsupported(f"{node.name} in a function of another workspace", node.at, node.name)
 
 
 def _refuse_in_transform(node: tree.Call, context: Context) -> None:

@@ -8,7 +8,7 @@ from lurewire.kql import tree
 from lurewire.kql.types import KqlType as K
 
 from .expressions import widest
-from .model import Relation, Row, Scope
+from .model import CHOICE, Relation, Row, Scope, in_any_order
 from .pipeline import free_name, rows_of
 from .values import NUMERIC, Refused, canonical, convert
 
@@ -62,6 +62,8 @@ def _join(node: Any, rows: Relation, scope: Scope) -> Relation:  # noqa: C901 - 
     right_rows = [(key(right, row, 1), row) for row in right.rows]
     kind = node.kind
     if kind == "innerunique":
+        if CHOICE.get():  # any row of a key may stand for it, sorted or not
+            left_rows = in_any_order(left_rows)
         left_rows = list({found: (found, row) for found, row in reversed(left_rows)}.values())[::-1]
     if kind in ("leftsemi", "leftanti"):
         held = [

@@ -209,10 +209,9 @@ def timespan_from_text(text: str) -> int | None:
 
 
 def guid_from_text(text: str) -> uuid.UUID | None:
-    bare = text.strip()
-    if not re.fullmatch(r"\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?", bare):
-        return None
-    return uuid.UUID(bare)
+    """The guid that a text begins with; what comes after its 32 digits is ignored."""
+    found = re.match(r"[ {]*([0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12})", text)
+    return None if found is None else uuid.UUID(found[1])
 
 
 def parse_json(text: str) -> Any:

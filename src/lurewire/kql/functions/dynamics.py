@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from lurewire.kql.binder import ExpressionBinder
     from lurewire.kql.dialects.sql import Node
 
+#: The place of the last value of a series that is as long as KQL lets it be.
+_LAST_PLACE = sql.number(limits.LIST_ELEMENTS.value - 1)
+
 
 def _json_type_is(node: Node, kind: str) -> Node:
     return sql.equal(sql.call("json_type", node), sql.text(kind))
@@ -250,16 +253,34 @@ def _range(arguments: Sequence[Node], call: plan.Call) -> Node:
     start, stop = arguments[0], arguments[1]
     step = arguments[2] if len(arguments) == 3 else sql.number(1)
     if kind is KqlType.REAL:
-        count = sql.try_cast(sql.call("floor", sql.binary(exp.Div, sql.subtract(stop, start), step)), sql.BIGINT)
+        way = sql.subtract(stop, start)
+        places = sql.call("floor", sql.binary(exp.Div, way, step))
+        known = [
+            (sql.is_null(way), exp.Null()),
+            (sql.equal(step, sql.number(0)), sql.number(-1)),
+            (sql.call("isfinite", places), _at_most(places, _LAST_PLACE)),
+        ]
+        count = sql.try_cast(sql.case(known), sql.BIGINT)
         series = sql.call("generate_series", sql.number(0), count)
         element = sql.add(start, sql.multiply(step, sql.variable("e")))
     else:
-        series = sql.call("generate_series", start, stop, step)
+        series = sql.call("generate_series", start, _reached(start, stop, step), step)
         element = sql.variable("e")
-    # At most 1,048,576 values, as in KQL.
-    kept = sql.call("list_slice", series, sql.number(1), sql.number(limits.LIST_ELEMENTS.value))
     written = duckdb_convert.json_of(element, kind)
-    return duckdb_convert.json_array(sql.call("list_transform", kept, sql.lambda_("e", written)))
+    return duckdb_convert.json_array(sql.call("list_transform", series, sql.lambda_("e", written)))
+
+
+def _at_most(value: Node, most: Node) -> Node:
+    """The smaller of the two; null where the value is null, which least() would pass over."""
+    return sql.case([(sql.binary(exp.GT, value, most), most)], value)
+
+
+def _reached(start: Node, stop: Node, step: Node) -> Node:
+    """Where a series ends that has as many values as KQL keeps: what lies beyond is never made."""
+    furthest = sql.add(sql.cast(start, sql.HUGEINT), sql.multiply(sql.cast(step, sql.HUGEINT), _LAST_PLACE))
+    upward = sql.binary(exp.GT, step, sql.number(0))
+    beyond = sql.case([(upward, sql.binary(exp.GT, stop, furthest))], sql.binary(exp.LT, stop, furthest))
+    return sql.case([(beyond, sql.try_cast(furthest, sql.BIGINT))], stop)
 
 
 BAG_PACK = Function(

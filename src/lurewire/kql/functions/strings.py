@@ -321,6 +321,13 @@ def _countof(arguments: Sequence[Node], call: plan.Call) -> Node:
 _MOST_COPIES = 1024
 
 
+def _reverse(arguments: Sequence[Node], call: plan.Call) -> Node:
+    """By code points: DuckDB's own reverse() leaves a letter and its combining accent in their order."""
+    del call
+    characters = sql.call("list_reverse", sql.call("string_split", arguments[0], sql.text("")))
+    return sql.call("array_to_string", characters, sql.text(""))
+
+
 def _strrep(arguments: Sequence[Node], call: plan.Call) -> Node:
     del call
     times = sql.call("least", sql.call("greatest", arguments[1], sql.number(0)), sql.number(_MOST_COPIES))
@@ -478,7 +485,7 @@ FUNCTIONS = (
         makes_null=True,
         bind=_bind_extract_json,
     ),
-    Function("reverse", (_TEXT_OF_ANY,), KqlType.STRING, named("reverse")),
+    Function("reverse", (_TEXT_OF_ANY,), KqlType.STRING, duckdb(_reverse)),
     Function(
         "strrep", (_TEXT_OF_ANY, whole("multiplier"), text("delimiter")), KqlType.STRING, duckdb(_strrep), optional=1
     ),

@@ -5,11 +5,12 @@ Source: https://learn.microsoft.com/kusto/query/fork-operator and .../facet-oper
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lurewire.kql import tree
 from lurewire.kql.errors import semantic
+from lurewire.kql.once import evaluated_once
 
 from .registry import TabularOperator
 from .summarize import Summarize
@@ -43,7 +44,7 @@ class Facet(tree.Operator):
     operators: tuple[tree.Operator, ...] | None
 
 
-def branches(pipeline: tree.Pipeline) -> list[tuple[str | None, tree.Pipeline]]:
+def branches(pipeline: tree.Pipeline, context: Context) -> list[tuple[str | None, tree.Pipeline]]:
     """The pipelines that a statement stands for, each with the name of its result; one of its own, as a rule."""
     if not pipeline.operators:
         return [(None, pipeline)]
@@ -56,7 +57,14 @@ def branches(pipeline: tree.Pipeline) -> list[tuple[str | None, tree.Pipeline]]:
         ends.extend((None, (_counted(column),)) for column in last.columns)
     else:
         return [(None, pipeline)]
-    return [(name, tree.Pipeline(pipeline.at, pipeline.source, (*before, *end))) for name, end in ends]
+    read = tree.Pipeline(pipeline.at, pipeline.source, tuple(before))
+    if len(ends) > 1:
+        read = evaluated_once(read, _word(last), context)
+    return [(name, replace(read, operators=(*read.operators, *end))) for name, end in ends]
+
+
+def _word(node: Fork | Facet) -> str:
+    return "fork" if isinstance(node, Fork) else "facet"
 
 
 def _counted(column: tree.Name) -> tree.Operator:
@@ -101,7 +109,7 @@ def _parse_facet(parser: Parser, name: Token) -> Facet:
 def _refuse(node: Fork | Facet, rows: Rows, context: Context) -> Rows:
     """Where the operator is not the last of a statement: nothing can read several results."""
     del rows, context
-    word = "fork" if isinstance(node, Fork) else "facet"
+    word = _word(node)
     raise semantic(f"'{word}' operator: it gives several results and must end the statement", node.at, token=word)
 
 
