@@ -27,6 +27,7 @@ from lurewire.core.clock import ManualClock
 from lurewire.core.database import Database
 from lurewire.core.http import RoomRoutes, Route, build_app
 from lurewire.core.limits import Limits
+from lurewire.core.outbound import Outbound
 from lurewire.core.resources import Change, ResourceId, ResourceType
 from lurewire.core.secretbox import SecretBox
 from lurewire.core.tls import ensure_certificates
@@ -110,8 +111,17 @@ class House:
             default_vault="lurewire-vault",
         )
         self.account = Account(TENANT, SUBSCRIPTION)
+        #: The way out, for what templates link to.
+        self.outbound = Outbound({}, {})
         self.deployments = Deployments(
-            self.db, self.clock, self.store, self.identity, self.vault, self.account, self.limits
+            self.db,
+            self.clock,
+            self.store,
+            self.identity,
+            self.vault,
+            self.account,
+            self.limits,
+            lambda: self.outbound,
         )
         self.diagnostics = Diagnostics(self.store, self.identity)
         self.widgets = Widgets()

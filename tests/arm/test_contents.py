@@ -152,7 +152,7 @@ async def test_links_that_are_refused(installed: House) -> None:
             await code("d", {"properties": {"mode": "Incremental", "templateLink": {"id": target}}})
             == "InvalidDeployment"
         )
-    uri = {"properties": {"mode": "Incremental", "templateLink": {"uri": "https://x.example/t.json"}}}
-    assert await code("d", uri) == "InvalidDeployment"
+    both = {"id": f"{CONTENT}/playbook", "uri": "https://x.example/t.json"}
+    assert await code("d", {"properties": {"mode": "Incremental", "templateLink": both}}) == "InvalidDeployment"
     with pytest.raises(Forbidden):
         await installed.deployments.deploy(GROUP_ID, "d", link("playbook"), principal)

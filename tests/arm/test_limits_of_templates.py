@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lurewire.arm import ArmError
+from lurewire.core.resources import ResourceId
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.arm.house import House
-    from tests.arm.templates import GROUP_ID, body, deploy, nested, stored, template, widget
+    from tests.arm.templates import GROUP_ID, WIDGETS, body, deploy, nested, stored, symbolic, template, widget
 else:
     from arm.house import House
-    from arm.templates import GROUP_ID, body, deploy, nested, stored, template, widget
+    from arm.templates import GROUP_ID, WIDGETS, body, deploy, nested, stored, symbolic, template, widget
 
 DOUBLED = {"v0": "[padLeft('', 131072, 'x')]"} | {
     f"v{at}": f"[concat(variables('v{at - 1}'), variables('v{at - 1}'))]" for at in range(1, 16)
@@ -128,6 +129,28 @@ async def test_refused(small: House, what: dict[str, Any], wrong: str) -> None:
     assert raised.value.status == 400
 
 
+def chain(long: int, first: str) -> dict[str, Any]:
+    """Variables each of which rests on the one before, inside an object."""
+    return {"v0": {"x": [first]}} | {
+        f"v{at}": {"x": [f"[concat(variables('v{at - 1}').x[0], 'y')]"]} for at in range(1, long)
+    }
+
+
+async def test_variables_rest_on_each_other_as_many_as_there_may_be(house: House) -> None:
+    what = template(widget("w", {"x": "[length(variables('v255').x[0])]"}), variables=chain(256, "y"))
+    await deploy(house, what)
+    assert stored(house, "w")["x"] == 256
+    secret = {"key": {"type": "securestring", "defaultValue": "hush"}}
+    what = template(widget("w2", {"x": "[variables('v99').x[0]]"}), variables=chain(100, "[parameters('key')]"))
+    await deploy(house, what | {"parameters": secret})
+    shown = house.store.shown(ResourceId.parse(f"{WIDGETS}/w2"))
+    assert shown is not None
+    assert "hush" not in repr(shown)
+    around = template(widget("w", {"x": "[variables('v255')]"}), variables=chain(256, "[variables('v255').x[0]]"))
+    with pytest.raises(ArmError, match=r"rests on itself: v\d+ -> "):
+        await house.deployments.validate(GROUP_ID, "d1", body(around))
+
+
 async def test_a_large_template_is_allowed_and_leaves_the_loop_free(house: House) -> None:
     text = "x" * 2000
     many = [
@@ -153,3 +176,34 @@ async def test_a_large_template_is_allowed_and_leaves_the_loop_free(house: House
     done = await deploy(house, template(*many[:20], parameters=what["parameters"]))
     assert done["provisioningState"] == "Succeeded"
     assert stored(house, "w19")["p4"] == f"{text}p4"
+
+
+@pytest.mark.parametrize("declared", [{"type": "secureObject"}, {"type": "object"}])
+async def test_what_it_costs_to_hide_secrets_is_bounded_and_leaves_the_loop_free(
+    house: House, declared: dict[str, Any]
+) -> None:
+    secure = {"a": {"type": "array", "items": {"type": "securestring"}}}
+    typed = declared | ({"properties": secure} if declared["type"] == "object" else {})
+
+    def sent(many: int) -> dict[str, Any]:
+        texts = {"x": [f"text{at}" for at in range(many)]}
+        what = symbolic({}, parameters={"p": typed}, metadata=texts)
+        return body(what, {"p": {"a": [f"secret{at}" for at in range(many)]}})
+
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.perf_counter() - began)
+
+    watching = asyncio.create_task(watch())
+    began = time.perf_counter()
+    await house.deployments.deploy(GROUP_ID, "d1", sent(4_000))
+    whole = time.perf_counter() - began
+    watching.cancel()
+    assert longest < max(whole / 2, 0.1)
+    with pytest.raises(ArmError, match="more work to evaluate than is allowed"):
+        await house.deployments.deploy(GROUP_ID, "d1", sent(40_000))

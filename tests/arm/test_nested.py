@@ -197,7 +197,7 @@ async def test_nested_deployments_that_are_refused_change_nothing(house: House) 
     for level in range(7):
         deep = template(nested(f"c{level}", deep, scope="inner"))
     for what, problem in (
-        (template(linked), "'templateLink' is not supported in a nested deployment"),
+        (template(linked), "either 'template' or 'templateLink', not both"),
         (template(complete), "a nested deployment has the mode 'Incremental'"),
         (template(nested("c", good, resourceGroup="none")), "Resource group 'none' could not be found"),
         (template(nested("c", good, subscriptionId="other", resourceGroup="g")), "'other' could not be found"),
@@ -429,7 +429,7 @@ async def test_functions_of_the_template(house: House) -> None:
     assert stored(house, "w-1")["k"] == "hush hush-1"
     assert "hush" not in json.dumps(house.store.shown(ResourceId.parse(f"{WIDGETS}/w-1")))
     for call, problem in (
-        ("own.named('a', 'b')", "number 2 to be of the type 'Int'"),
+        ("own.named('a', 'b')", "number 2 that is not of the type 'Int'"),
         ("own.named('a')", "expects 2 arguments but was called with 1"),
         ("own.again()", "is called more than 20 deep"),
         ("own.outside()", "defines no such parameter"),

@@ -296,6 +296,19 @@ def test_subscriptions_show_what_the_caller_has_a_role_in(server: Server, owner:
     assert server.call("GET", SUBSCRIPTION, owner).json()["state"] == "Enabled"
 
 
+def test_a_role_in_a_group_shows_the_subscription_around_it(server: Server) -> None:
+    inside, nobody = server.token("in a group", ("Logic App Operator", GROUP)), server.token("without a role")
+    elsewhere = SUBSCRIPTION[:-1] + "9"
+    for path in ("", "/locations"):
+        assert server.call("GET", SUBSCRIPTION + path, inside).status_code == 200
+        assert error(server.call("GET", SUBSCRIPTION + path, nobody)) == (403, "AuthorizationFailed")
+        assert error(server.call("GET", SUBSCRIPTION + path)) == (401, "AuthenticationFailed")
+        assert error(server.call("GET", elsewhere + path, inside)) == (404, "SubscriptionNotFound")
+        assert error(server.call("GET", elsewhere + path, nobody)) == (403, "AuthorizationFailed")
+    # Resource providers take the right to read them, at the subscription.
+    assert error(server.call("GET", f"{SUBSCRIPTION}/providers", inside)) == (403, "AuthorizationFailed")
+
+
 def test_providers_are_always_registered(server: Server, owner: str) -> None:
     every = server.call("GET", f"{SUBSCRIPTION}/providers", owner).json()["value"]
     assert {"Contoso.Test", "Microsoft.KeyVault", "Microsoft.Authorization"} <= {one["namespace"] for one in every}

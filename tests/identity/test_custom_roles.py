@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from lurewire.core.resources import ResourceId
 from lurewire.identity import role_assignment
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     import requests
     from tests.arm.house import House, Server
 
@@ -267,6 +270,42 @@ def test_management_groups_and_who_may_move_what(server: Server, admin: str) -> 
         assert server.call("DELETE", group, admin).status_code == 204
     assert code(server.call("DELETE", f"{groups}/{TENANT}", admin)) == (400, "BadRequest")
     assert code(server.call("PUT", f"{groups}/bad.", admin, json={})) == (400, "BadRequest")
+
+
+async def test_simultaneous_moves_leave_a_subscription_in_one_group(house: House) -> None:
+    groups = [ResourceId.parse(f"/providers/Microsoft.Management/managementGroups/g{number}") for number in range(5)]
+    for group in groups:
+        await house.store.put(group, {})
+    mover = await house.principal("mover", ("Owner", "/"))
+    name = SUBSCRIPTION.rpartition("/")[2]
+    manager = house.identity.management_groups
+    for _ in range(5):
+        moves: list[Awaitable[Any]] = [manager.move(house.store, group, name, mover) for group in groups]
+        moves += [house.store.put(group.child("subscriptions", name), {}) for group in groups]  # as templates do
+        await asyncio.gather(*moves)
+        [member] = house.store.list("Microsoft.Management/managementGroups/subscriptions")
+        scopes = [group for group in groups if house.identity.covers(str(group), SUBSCRIPTION)]
+        assert [str(scope) for scope in scopes] == [member["properties"]["parent"]["id"]]
+    house.db.close()
+    again = type(house)(house.folder)
+    await again.open()
+    assert again.identity.covers(member["properties"]["parent"]["id"], SUBSCRIPTION)
+    again.db.close()
+
+
+def test_a_role_is_read_where_it_can_be_given(server: Server, admin: str) -> None:
+    other = f"{SUBSCRIPTION}/resourceGroups/not-there"
+    server.run(server.house.store.put(ResourceId.parse(other), {"location": "local"}))
+    made = put(server, admin, definition("Only here", GROUP)).json()
+    at = f"{DEFINITIONS}/{made['name']}"
+    for scope in (GROUP, VAULT, SUBSCRIPTION, ROOT, ""):
+        assert server.call("GET", f"{scope}/{at}", admin).json()["properties"]["roleName"] == "Only here", scope
+    assert server.call("GET", made["id"], admin).status_code == 200, "its id names the subscription"
+    for scope in (other, f"{other}/providers/Microsoft.KeyVault/vaults/v"):
+        assert code(server.call("GET", f"{scope}/{at}", admin)) == (404, "RoleDefinitionDoesNotExist"), scope
+        assert server.call("DELETE", f"{scope}/{at}", admin).status_code == 204
+    assert server.call("GET", f"{other}/{DEFINITIONS}/{READER}", admin).status_code == 200
+    assert server.call("DELETE", f"{GROUP}/{at}", admin).status_code == 200
 
 
 async def test_custom_roles_survive_a_restart_and_come_from_templates(house: House) -> None:

@@ -136,7 +136,9 @@ class Caller:
 
 
 def fits(pattern: str, action: str) -> bool:
-    return fnmatchcase(action.lower(), pattern.lower())
+    """`/*/` stands for `/` too, as the roles of managed identities have it."""
+    action, pattern = action.lower(), pattern.lower()
+    return fnmatchcase(action, pattern) or fnmatchcase(action, pattern.replace("/*/", "/"))
 
 
 class World:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
@@ -93,6 +93,34 @@ def test_instance_metadata_endpoint(server: Server, monkeypatch: pytest.MonkeyPa
         assert answer.status_code == 403
     finally:
         server.house.machine = None
+
+
+def test_the_identity_of_a_resource_over_both_endpoints(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system-assigned one: it is there because its resource asked for one."""
+    owner = server.token("widget's owner", ("Owner", GROUP))
+    path = f"{GROUP}/providers/Contoso.Test/widgets/robot"
+    body = {"location": "local", "identity": {"type": "SystemAssigned"}, "properties": {}}
+    made = server.call("PUT", path, owner, json=body).json()["identity"]
+    principal = server.house.identity.managed_identity(ResourceId.parse(path))
+    assert principal is not None
+    assert principal.object_id == made["principalId"]
+    ways: tuple[dict[str, Any], ...] = (
+        {},
+        {"client_id": principal.app_id},
+        {"identity_config": {"object_id": principal.object_id}},
+    )
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", server.ca)
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", server.house.url())
+    server.house.machine = principal
+    try:
+        found = [claims(ManagedIdentityCredential(**way).get_token(SCOPE).token) for way in ways]
+    finally:
+        server.house.machine = None
+    monkeypatch.delenv("AZURE_POD_IDENTITY_AUTHORITY_HOST")
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{server.house.url()}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", server.run(server.house.identity.managed.add_header(principal)))
+    found += [claims(ManagedIdentityCredential(**way).get_token(SCOPE).token) for way in ways]
+    assert {(one["oid"], one["xms_mirid"]) for one in found} == {(principal.object_id, path)}
 
 
 def test_playbooks_reach_neither_endpoint(server: Server) -> None:

@@ -10,6 +10,8 @@ import pytest
 from lurewire.core.errors import WireError
 from lurewire.core.resources import ResourceId
 from lurewire.identity import ROLES, role_assignment
+from lurewire.identity.access import Permissions
+from lurewire.identity.roles import Role
 
 if TYPE_CHECKING:
     from tests.arm.house import House, Server
@@ -22,6 +24,7 @@ RULE = f"{GROUP}/providers/Microsoft.Insights/dataCollectionRules/dcr-1"
 VAULT = f"{GROUP}/providers/Microsoft.KeyVault/vaults/lurewire-vault"
 INGEST = "Microsoft.Insights/Telemetry/Write"
 GET_SECRET = "Microsoft.KeyVault/vaults/secrets/getSecret/action"
+PURGE = "Microsoft.KeyVault/locations/deletedVaults/purge/action"
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 
 CONTRACT = {
@@ -37,10 +40,15 @@ CONTRACT = {
     "Logic App Operator": "515c2055-d9d4-4321-b1b9-bd0c9a0f79fe",
     "Key Vault Secrets User": "4633458b-17de-408a-b874-0445c86b69e6",
     "Key Vault Secrets Officer": "b86a8fe4-44ce-4948-aee5-eccb2c155cd7",
+    "Key Vault Administrator": "00482a5a-887f-4fb3-b363-3b7fe8e74483",
+    "Key Vault Reader": "21090545-7ca7-4776-b22c-e363652d74d2",
+    "Key Vault Contributor": "f25e0fa2-a7c8-4377-a976-54943a77a395",
+    "Key Vault Purge Operator": "a68e7c17-0ab2-4c09-9a58-125dae29748c",
     "Owner": "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
     "Contributor": "b24988ac-6180-42a0-ab88-20f7382dd24c",
     "Reader": READER,
     "User Access Administrator": "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9",
+    "Managed Identity Operator": "f1a07417-d97a-45cb-824c-7a7467783830",
 }
 
 # role, action, data action or not, allowed
@@ -77,6 +85,15 @@ DECISIONS = [
     ("Key Vault Secrets User", GET_SECRET, True, True),
     ("Key Vault Secrets User", "Microsoft.KeyVault/vaults/secrets/setSecret/action", True, False),
     ("Key Vault Secrets Officer", "Microsoft.KeyVault/vaults/secrets/setSecret/action", True, True),
+    ("Key Vault Administrator", "Microsoft.KeyVault/vaults/secrets/purge/action", True, True),
+    ("Key Vault Administrator", "Microsoft.KeyVault/vaults/delete", False, False),
+    ("Key Vault Reader", "Microsoft.KeyVault/vaults/secrets/readMetadata/action", True, True),
+    ("Key Vault Reader", GET_SECRET, True, False),
+    ("Key Vault Contributor", "Microsoft.KeyVault/vaults/delete", False, True),
+    ("Key Vault Contributor", PURGE, False, False),
+    ("Key Vault Contributor", GET_SECRET, True, False),
+    ("Key Vault Purge Operator", PURGE, False, True),
+    ("Key Vault Purge Operator", "Microsoft.KeyVault/vaults/delete", False, False),
 ]
 
 
@@ -207,7 +224,7 @@ async def test_a_managed_identity_belongs_to_one_life_of_its_resource(house: Hou
     assert not house.identity.allows(successor, "Microsoft.Logic/workflows/read", GROUP, data=False)
     await house.store.put(widget, {"properties": {}})
     assert house.identity.managed_identity(widget) is None
-    with pytest.raises(WireError, match="'UserAssigned' is not supported"):
+    with pytest.raises(WireError, match="The identity ids must not be null or empty"):
         await house.store.put(widget, {"identity": {"type": "UserAssigned", "userAssignedIdentities": {}}})
 
 
@@ -243,3 +260,34 @@ def test_role_definitions_and_assignments_over_http(server: Server) -> None:
     assert [v["name"] for v in at_vault.json()["value"]] == [target.name]
     assert server.call("DELETE", str(target), token).status_code == 200
     assert server.call("DELETE", str(target), token).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("pattern", "action", "fits"),
+    [
+        # The role for reading and assigning identities has these two, and no others for it.
+        ("ns/ids/*/read", "ns/ids/read", True),
+        ("ns/ids/*/assign/action", "ns/ids/assign/action", True),
+        ("ns/ids/*/read", "ns/ids/x/y/read", True),
+        ("ns/ids/*/read", "ns/idsread", False),
+        ("ns/ids/*/read", "ns/other/read", False),
+        ("ns/ids/*read", "ns/ids/read", True),
+        ("ns/ids*/read", "ns/ids/read", True),
+        ("*/read", "ns/ids/read", True),
+        ("*/read", "read", False),
+        ("ns/*/ids/*/read", "ns/ids/read", True),
+        ("ns/*/ids/*/read", "ns/a/ids/b/read", True),
+        ("ns/*/*/read", "ns/read", True),
+        ("ns/*/*/read", "nsread", False),
+        ("ns/*/read", "ns/", False),
+        ("ns/ab*ba", "ns/aba", False),
+        ("ns/ids/*", "ns/ids", False),
+        ("ns/ids/*", "ns/ids/read", True),
+        ("**", "ns/ids/read", True),
+    ],
+)
+def test_what_a_star_stands_for(pattern: str, action: str, *, fits: bool) -> None:
+    role = Role("r", "", "", "", actions=(pattern,), data_actions=(pattern,))
+    assert [Permissions(role).allow(action.upper(), data=data) for data in (False, True)] == [fits, fits]
+    but = Role("r", "", "", "", actions=("*",), not_actions=(pattern,))
+    assert Permissions(but).allow(action, data=False) is not fits

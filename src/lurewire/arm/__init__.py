@@ -4,9 +4,10 @@ from lurewire.arm.containers import Access, Account
 from lurewire.arm.deployments.service import Deployments, TemplateSecrets
 from lurewire.arm.diagnostics import Diagnostics
 from lurewire.arm.errors import ArmError
+from lurewire.arm.identities import ManagedIdentities
 from lurewire.arm.limits import LIMITS
 from lurewire.arm.routes import arm_routes
-from lurewire.arm.store import ManagedIdentities, ResourceStore, Stored
+from lurewire.arm.store import ResourceStore, Stored
 from lurewire.arm.wire import ArmErrors, control_plane
 
 __all__ = [

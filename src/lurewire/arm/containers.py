@@ -76,18 +76,8 @@ def container_routes(
     routes = [
         Route("GET", "/tenants", handlers.tenants, Public(_OWN_CHECK)),
         Route("GET", "/subscriptions", handlers.subscriptions, Public(_OWN_CHECK)),
-        Route(
-            "GET",
-            "/subscriptions/{subscription}",
-            handlers.subscription,
-            Needs("Microsoft.Resources/subscriptions/read", Audience.MANAGEMENT, scopes.subscription),
-        ),
-        Route(
-            "GET",
-            "/subscriptions/{subscription}/locations",
-            handlers.locations,
-            Needs("Microsoft.Resources/subscriptions/locations/read", Audience.MANAGEMENT, scopes.subscription),
-        ),
+        Route("GET", "/subscriptions/{subscription}", handlers.subscription, Public(_OWN_CHECK)),
+        Route("GET", "/subscriptions/{subscription}/locations", handlers.locations, Public(_OWN_CHECK)),
         Route("GET", _GROUPS, handlers.groups, Public(_OWN_CHECK)),
     ]
     for verb, action, handler in (
@@ -150,22 +140,20 @@ class _Containers:
         return JSONResponse({"value": value, "count": {"type": "Total", "value": len(value)}})
 
     async def subscription(self, request: Request) -> Response:
-        self._check_subscription(request)
+        self._seen(request, "Microsoft.Resources/subscriptions/read")
         return JSONResponse(self._subscription())
 
     async def groups(self, request: Request) -> Response:
         """The groups that the caller may read: who has a role in one only finds that one, as in Azure."""
-        caller, read = self._caller(request), f"{_GROUP_ACTION}/read"
-        if not self._access.sees(caller, self._subscription_scope):
-            raise Forbidden(caller, read, f"/subscriptions/{request.path_params['subscription']}")
-        self._check_subscription(request)
+        read = f"{_GROUP_ACTION}/read"
+        caller = self._seen(request, read)
         wanted = parse_filter(request.query_params.get("$filter"), GROUP_FIELDS)
         rows = self._store.list_shown("Microsoft.Resources/resourceGroups", self._subscription_scope)
         rows = [row for row in rows if wanted(row) and self._access.allows(caller, read, row["id"], data=False)]
         return self._pages(request, rows)
 
     async def locations(self, request: Request) -> Response:
-        self._check_subscription(request)
+        self._seen(request, "Microsoft.Resources/subscriptions/locations/read")
         name = self._account.location
         own = {
             "id": f"{self._subscription_scope}/locations/{name}",
@@ -252,6 +240,14 @@ class _Containers:
 
     def _caller(self, request: Request) -> Principal:
         return self._access.authenticate(request.headers.get("authorization"), Audience.MANAGEMENT)
+
+    def _seen(self, request: Request, action: str) -> Principal:
+        """The caller, who has a role somewhere in the subscription: a role in a group is enough for these."""
+        caller = self._caller(request)
+        if not self._access.sees(caller, self._subscription_scope):
+            raise Forbidden(caller, action, f"/subscriptions/{request.path_params['subscription']}")
+        self._check_subscription(request)
+        return caller
 
     def _check_subscription(self, request: Request) -> None:
         asked = request.path_params["subscription"]

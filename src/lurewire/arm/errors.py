@@ -78,10 +78,38 @@ class InvalidQuery(ArmError):
 
 
 class UnsupportedIdentity(ArmError):
-    """An identity other than the system-assigned one."""
+    """An identity of a type that there is not."""
 
     status = 400
     code = "InvalidIdentityType"
+
+
+class InvalidIdentityValues(ArmError):
+    """What is said of user-assigned identities has another form."""
+
+    status = 400
+    code = "InvalidIdentityValues"
+
+
+class MissingIdentityIds(ArmError):
+    """The type promises user-assigned identities, and none is named."""
+
+    status = 400
+    code = "MissingIdentityIds"
+
+
+class LinkedInvalidPropertyId(ArmError):
+    """A property is to be the id of a resource of some type, and is not."""
+
+    status = 400
+    code = "LinkedInvalidPropertyId"
+
+
+class FailedIdentityOperation(ArmError):
+    """An identity that is to be assigned is not there."""
+
+    status = 400
+    code = "FailedIdentityOperation"
 
 
 class UnsupportedPatch(ArmError):
@@ -257,6 +285,27 @@ class InvalidDeployment(ArmError):
 
     status = 400
     code = "InvalidDeployment"
+
+
+class InvalidContentLink(ArmError):
+    """What a deployment links to cannot be had, or is not what the link says."""
+
+    status = 400
+    code = "InvalidContentLink"
+
+
+class TooManyPlans(ArmError):
+    """More templates are waiting to be evaluated than may, or more of one caller's than are its share."""
+
+    status = 429
+    code = "SubscriptionRequestsThrottled"
+
+    def __init__(self, waiting: int, seconds: int) -> None:
+        super().__init__(
+            f"Too many deployments wait for their templates to be evaluated: there may be {waiting}, and half of the "
+            f"places are one caller's. Please try again after '{seconds}' seconds."
+        )
+        self.headers = {"Retry-After": str(seconds)}
 
 
 class DeploymentForbidden(ArmError):

@@ -31,6 +31,9 @@ STATUS_OF_CREATION: dict[str, int] = {
 }
 """Types whose clients refuse 201 (azure.md, section E.2); all others answer 201 to the PUT that creates."""
 
+STATUS_OF_DELETION: dict[str, int] = {"microsoft.securityinsights/watchlists": 204}
+"""Types of which some clients refuse 200 to the DELETE of what is there, and all take this."""
+
 SHOWN_AT_DELETION = frozenset({"microsoft.authorization/roleassignments"})
 """Types whose DELETE answers with what was deleted, which clients read; that of all others has no body."""
 
@@ -165,6 +168,7 @@ class _Front:
             patched(target.type, existing, change),
             request.state.principal,
             if_match=request.headers.get("if-match"),
+            assigns="identity" in change,
         )
         return JSONResponse(self._shown(target))
 
@@ -176,7 +180,9 @@ class _Front:
             await self._delete_associations(target)  # also those that an earlier call, cut off, has left
         if not there:
             return Response(status_code=204)
-        return Response(status_code=200) if shown is None else JSONResponse(shown)
+        if shown is not None:
+            return JSONResponse(shown)
+        return Response(status_code=STATUS_OF_DELETION.get(target.type.lower(), 200))
 
     async def _delete_associations(self, target: ResourceId) -> None:
         if (known := ASSOCIATIONS.get(target.type.lower())) is None:

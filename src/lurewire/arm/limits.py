@@ -31,6 +31,16 @@ LIMITS = (
         "units",
         "our own: evaluating a template of 4 MB as published ones are written takes half of it",
     ),
+    Limit("arm.plans", 2, "templates evaluated at a time", "our own: Azure names no figure, and one takes up to 15 s"),
+    Limit("arm.plans_waiting", 16, "deployments", "our own: what two at a time get done in about two minutes at worst"),
+    Limit(
+        "arm.template_links",
+        256,
+        "documents of a deployment",
+        "our own: no figure is documented, and the largest of Microsoft Sentinel's templates links to about 200",
+    ),
+    Limit("arm.link_bytes", 16 * 1024 * 1024, "bytes of all a deployment links to", "our own: four of the largest"),
+    Limit("arm.link_seconds", 60, "seconds in all", "our own: no figure is documented"),
     Limit("arm.nested_deployments", 5, "levels", "our own: no figure is documented, and published templates nest 2"),
     Limit(
         "arm.json_depth",

@@ -6,7 +6,7 @@ import asyncio
 import re
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -24,9 +24,9 @@ from lurewire.arm.errors import (
     ResourceGroupNotFound,
     ResourceNotFound,
     SubscriptionNotFound,
-    UnsupportedIdentity,
 )
 from lurewire.arm.hidden import put_back, take_out
+from lurewire.arm.identities import settle
 from lurewire.arm.inert import inert_type, is_inert
 from lurewire.arm.limits import LIMITS
 from lurewire.arm.locks import LOCKS, check_locks
@@ -39,12 +39,15 @@ from lurewire.core.resources import Change, ResourceId, ResourceType
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from lurewire.arm.identities import ManagedIdentities
     from lurewire.core.clock import Clock
     from lurewire.core.database import Database
     from lurewire.core.principal import Principal
     from lurewire.core.secretbox import SecretBox
 
 Bodies = list[dict[str, Any]]
+Taken = list[tuple[list[str | int], Any]]
+"""Values that are hidden in a body, with their paths."""
 
 _log = get_logger("arm")
 
@@ -53,18 +56,6 @@ _NAME = re.compile(rf"[^{re.escape(_NOT_IN_NAMES)}\x00-\x1f\x7f]{{1,260}}")
 
 _SUBSCRIPTIONS = "microsoft.resources/subscriptions"
 _GROUPS = "microsoft.resources/resourcegroups"
-
-
-class ManagedIdentities(Protocol):
-    """Who gives a resource its system-assigned identity: the identity room."""
-
-    async def managed_identity_for(self, resource_id: ResourceId) -> Principal:
-        """The identity of the resource, made where there is none."""
-        ...
-
-    async def delete_managed_identity(self, resource_id: ResourceId) -> bool:
-        """Delete the identity of the resource; False where it had none."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +88,7 @@ class ResourceStore:
         self._limits = limits or Limits(LIMITS)
         self._db = db
         self._clock = clock
-        self._box = secret_box
+        self.box = secret_box
         self._identities = identities
         self._types: dict[str, ResourceType] = {one.type.lower(): one for one in builtin_types(clock)}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -117,6 +108,11 @@ class ResourceStore:
         known = self._types.get(resource_id.type.lower())
         return known is not None and not is_inert(known)
 
+    def warnings(self, resource_id: ResourceId, body: dict[str, Any]) -> Sequence[tuple[str, str]]:
+        """What of a body is taken and will not work here: codes and messages."""
+        known = self._types.get(resource_id.type.lower())
+        return () if known is None else known.warnings(body)
+
     async def start(self) -> None:
         """Have every stored resource applied, in the order in which they were created."""
         query = sa.select(resources.c.body, resources.c.hidden).order_by(resources.c.seq)
@@ -131,26 +127,35 @@ class ResourceStore:
     def get(self, resource_id: ResourceId) -> dict[str, Any] | None:
         """The stored body with its hidden values, or None."""
         row = self._row(resource_id)
-        return self._built_in(resource_id) if row is None else self._whole(row)
+        found = None if row is None else self._current(self._whole(row))
+        return self._built_in(resource_id) if found is None else found
 
     def shown(self, resource_id: ResourceId) -> dict[str, Any] | None:
         """The stored body as a GET answers it, without hidden values, or None."""
         row = self._row(resource_id)
-        return self._built_in(resource_id) if row is None else msgspec.json.decode(row.body)
+        found = None if row is None else self._current(msgspec.json.decode(row.body))
+        return self._built_in(resource_id) if found is None else found
 
     def list(self, resource_type: str) -> Bodies:
         """All stored bodies of a type, with their hidden values, oldest first."""
-        return [self._whole(row) for row in self._rows(resource_type)]
+        return self._all_current(self._whole(row) for row in self._rows(resource_type))
 
     def list_shown(self, resource_type: str, scope: str) -> Bodies:
         """The bodies of a type at and below `scope`, as a GET answers them, oldest first."""
         inside = scope.lower().rstrip("/") + "/"
         rows = [row for row in self._rows(resource_type) if row.key.startswith(inside)]
-        found: Bodies = [msgspec.json.decode(row.body) for row in rows]
+        found = self._all_current(msgspec.json.decode(row.body) for row in rows)
         kind, stored = self._types.get(resource_type.lower()), {row.key for row in rows}
         if kind is None or kind.built_ins is None:
             return found
         return found + [one for one in kind.built_ins.list(ResourceId.parse(scope)) if one["id"].lower() not in stored]
+
+    def _current(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        kind = self._types.get(body["type"].lower())
+        return body if kind is None else kind.current(body)
+
+    def _all_current(self, bodies: Iterable[dict[str, Any]]) -> Bodies:
+        return [body for body in map(self._current, bodies) if body is not None]
 
     def _built_in(self, resource_id: ResourceId) -> dict[str, Any] | None:
         kind = self._types.get(resource_id.type.lower())
@@ -161,7 +166,8 @@ class ResourceStore:
         inside = scope.lower().rstrip("/") + "/"
         query = sa.select(resources.c.body).where(sa.func.substr(resources.c.key, 1, len(inside)) == inside)
         query = query.order_by(resources.c.seq)
-        return [msgspec.json.decode(body) for body in self._db.read(lambda conn: conn.execute(query).scalars().all())]
+        bodies = self._db.read(lambda conn: conn.execute(query).scalars().all())
+        return self._all_current(msgspec.json.decode(body) for body in bodies)
 
     async def prepared(
         self, resource_id: ResourceId, body: dict[str, Any], principal: Principal | None
@@ -175,17 +181,26 @@ class ResourceStore:
         self, resource_id: ResourceId, body: dict[str, Any], mask: Callable[[Any], Any], places: Iterable[str] = ()
     ) -> dict[str, Any]:
         """`body` with its secrets masked: those of the type, at `places` and where the stored resource has some."""
-        row = self._row(resource_id)
-        known = [] if row is None or row.hidden is None else msgspec.json.decode(self._box.decrypt(row.hidden))
-        pointers = ("".join("/" + _escaped(str(step)) for step in path) for path, _ in known)
+        pointers = (_pointer(path) for path, _ in self._taken(self._row(resource_id)))
         rest, taken = take_out(body, (*self._type(resource_id).hidden, *places, *pointers))
         return put_back(rest, [(path, mask(value)) for path, value in taken])
 
+    def _still_secret(self, resource_id: ResourceId, body: dict[str, Any]) -> Sequence[str]:
+        """Where `body` has a value that the stored resource hides there: a change of the rest does not show it."""
+        known = {_pointer(path): value for path, value in self._taken(self._row(resource_id))}
+        there = ((_pointer(path), value) for path, value in take_out(body, known)[1])
+        return [pointer for pointer, value in there if pointer in known and known[pointer] == value]
+
+    def _taken(self, row: Any) -> Taken:
+        if row is None or row.hidden is None:
+            return []
+        return msgspec.json.decode(self.box.decrypt(row.hidden), type=Taken)
+
     async def put(
-        self, resource_id: ResourceId, body: dict[str, Any], principal: Principal | None = None
+        self, resource_id: ResourceId, body: dict[str, Any], principal: Principal | None = None, *, assigns: bool = True
     ) -> dict[str, Any]:
-        """Validate, store and apply; returns the stored body."""
-        return (await self.change(resource_id, body, principal)).body
+        """Validate, store and apply; returns the stored body. `assigns` is that of `change`."""
+        return (await self.change(resource_id, body, principal, assigns=assigns)).body
 
     async def change(
         self,
@@ -196,8 +211,12 @@ class ResourceStore:
         if_match: str | None = None,
         if_none_match: str | None = None,
         hidden: Iterable[str] = (),
+        assigns: bool = True,
     ) -> Stored:
-        """`put`, with the conditions of a request; `hidden` are pointers to secrets beside those of the type."""
+        """`put`, with the conditions of a request; `hidden` are pointers to secrets beside those of the type.
+
+        `assigns` is whether the request itself names the identities of the body, and so takes the right to them.
+        """
         async with self._lock(resource_id):
             existing = self.get(resource_id)
             _check_conditions(existing, if_match, if_none_match)
@@ -210,7 +229,8 @@ class ResourceStore:
                 resource_id = ResourceId.parse(existing["id"])  # the first PUT's casing stands
                 if body.get("etag") not in (None, "*", existing["etag"]):
                     raise Conflict(f"The etag of '{resource_id}' is not the one that the request was made for.")
-            prepared = await kind.prepare(Change(resource_id, body, existing, principal))
+            change = Change(resource_id, body, existing, principal)
+            prepared = await kind.prepare(change)
             whole = prepared | {
                 "id": str(resource_id),
                 "name": resource_id.name,
@@ -218,8 +238,8 @@ class ResourceStore:
                 "etag": f'"{uuid.uuid4()}"',
                 "systemData": self._system_data(existing, principal),
             }
-            await self._assign_identity(resource_id, whole, existing)
-            await self._write(resource_id, kind, whole, hidden)
+            await settle(self._identities, resource_id, whole, existing, principal if assigns else None)
+            await self._write(change, kind, whole, (*hidden, *self._still_secret(resource_id, whole)))
             await kind.applied(resource_id, whole)
             return Stored(whole, existing is None)
 
@@ -291,34 +311,15 @@ class ResourceStore:
         if len({key.lower() for key in tags}) != len(tags):
             raise InvalidTags("Two tags have names that differ only in case.")
 
-    async def _assign_identity(
-        self, resource_id: ResourceId, body: dict[str, Any], existing: dict[str, Any] | None
-    ) -> None:
-        identity = body.get("identity") or {}
-        kind = str(identity.get("type", "None") if isinstance(identity, dict) else identity)
-        if kind.lower() == "systemassigned":
-            principal = await self._identities.managed_identity_for(resource_id)
-            body["identity"] = {
-                "type": "SystemAssigned",
-                "principalId": principal.object_id,
-                "tenantId": principal.tenant_id,
-            }
-        elif kind.lower() == "none":
-            if existing is not None and existing.get("identity"):
-                await self._identities.delete_managed_identity(resource_id)
-        else:
-            raise UnsupportedIdentity(f"The identity type '{kind}' is not supported; 'SystemAssigned' and 'None' are.")
-
-    async def _write(
-        self, resource_id: ResourceId, kind: ResourceType, body: dict[str, Any], hidden: Iterable[str]
-    ) -> None:
+    async def _write(self, change: Change, kind: ResourceType, body: dict[str, Any], hidden: Iterable[str]) -> None:
+        resource_id = change.id
         rest, taken = take_out(body, (*kind.hidden, *hidden))
         try:
             values: dict[str, Any] = {
                 "key": resource_id.key,
                 "type": kind.type.lower(),
                 "body": msgspec.json.encode(rest),
-                "hidden": self._box.encrypt(msgspec.json.encode(taken)) if taken else None,
+                "hidden": self.box.encrypt(msgspec.json.encode(taken)) if taken else None,
             }
         except (UnicodeEncodeError, OverflowError) as error:
             raise InvalidRequestContent(f"The resource holds a value that JSON cannot carry: {error}.") from None
@@ -337,6 +338,9 @@ class ResourceStore:
             if stored_parent is not None and conn.execute(stored_parent).first() is None:
                 raise ParentResourceNotFound(parent or resource_id)  # deleted since `check_parent`
             conn.execute(upsert)
+            if kind.single:
+                conn.execute(_namesakes(resource_id))
+            kind.stored(conn, change)
 
         await self._db.write(work)
 
@@ -370,7 +374,7 @@ class ResourceStore:
 
     def _whole(self, row: Any) -> dict[str, Any]:
         body: dict[str, Any] = msgspec.json.decode(row.body)
-        return body if row.hidden is None else put_back(body, msgspec.json.decode(self._box.decrypt(row.hidden)))
+        return body if row.hidden is None else put_back(body, msgspec.json.decode(self.box.decrypt(row.hidden)))
 
     def _system_data(self, existing: dict[str, Any] | None, principal: Principal | None) -> dict[str, Any]:
         now = self._clock.now().isoformat().replace("+00:00", "Z")
@@ -393,12 +397,21 @@ class ResourceStore:
         return lock
 
 
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
+def _pointer(path: Iterable[str | int]) -> str:
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def _group_of(resource_id: ResourceId) -> ResourceId:
     return ResourceId.parse(f"/subscriptions/{resource_id.subscription}/resourceGroups/{resource_id.resource_group}")
+
+
+def _namesakes(resource_id: ResourceId) -> sa.Delete:
+    """What takes the others of the type and name away."""
+    end = f"/{resource_id.name.lower()}"
+    same = sa.func.substr(resources.c.key, -len(end)) == end
+    return sa.delete(resources).where(
+        resources.c.type == resource_id.type.lower(), same, resources.c.key != resource_id.key
+    )
 
 
 def _missing_parent(resource_id: ResourceId, parent: ResourceId) -> ResourceNotFound | ParentResourceNotFound:

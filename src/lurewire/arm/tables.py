@@ -38,6 +38,15 @@ deployment_templates = sa.Table(
     sa.Index("arm_deployment_templates_by_scope", "scope_key"),
 )
 
+deployment_requests = sa.Table(
+    "arm_deployment_requests",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),  # the deployment's id in lower case
+    sa.Column("scope_key", sa.String, nullable=False),  # the id of what it is for, in lower case
+    sa.Column("sealed", sa.LargeBinary, nullable=False),  # {template, parameters} as JSON, encrypted
+    sa.Index("arm_deployment_requests_by_scope", "scope_key"),
+)
+
 registrations = sa.Table(
     "arm_registrations",
     metadata,

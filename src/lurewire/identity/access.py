@@ -24,6 +24,10 @@ _CACHE_SIZE = 50_000
 class _Actions:
     """A list of actions in which `*` stands for any text, slashes too; case does not count.
 
+    `/*/` stands for `/` as well: reading and assigning an identity are `userAssignedIdentities/read` and
+    `.../assign/action`, and the role for just that has them as `.../*/read` and `.../*/assign/action` only.
+    https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/identity#managed-identity-operator
+
     No regular expression: a role is written by a caller, and to compile thousands of patterns takes seconds.
     """
 
@@ -44,16 +48,21 @@ def _fits(parts: tuple[str, ...], action: str) -> bool:
 
     That finds a match wherever there is one, in time that grows with the text only.
     """
-    first, *between, last = parts
-    at, end = len(first), len(action) - len(last)
-    if at > end or not action.startswith(first) or not action.endswith(last):
+    before, *between, last = parts
+    if not action.startswith(before) or not action.endswith(last):
         return False
+    at = len(before)
     for part in between:
-        found = action.find(part, at, end)
+        found = action.find(part, at - _shared(before, part))
         if found < 0:
             return False
-        at = found + len(part)
-    return True
+        before, at = part, found + len(part)
+    return at - _shared(before, last) <= len(action) - len(last)
+
+
+def _shared(before: str, after: str) -> int:
+    """How many characters the texts on both sides of a `*` may have in common: the slash of `/*/`."""
+    return int(before.endswith("/") and after.startswith("/"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,10 +65,14 @@ class RoleDefinitions:
         """Whether the role may be given at `scope`."""
         return self._index.assignable(role, scope)
 
-    def assignable_below(self, role: Role, scope: str) -> bool:
-        """Whether the role may be given somewhere inside `scope`."""
+    def is_at(self, role: Role, scope: str) -> bool:
+        """Whether `scope` has the role: it may be given there, or somewhere inside.
+
+        The id of a role that is for some resource groups names their subscription.
+        """
         place = scope_key(scope)
-        return any(self._index.scopes.covers(place, scope_key(one)) for one in role.assignable_scopes)
+        inside = any(self._index.scopes.covers(place, scope_key(one)) for one in role.assignable_scopes)
+        return inside or self.assignable(role, scope)
 
     def check_deletable(self, role: Role, principal: Principal) -> None:
         """Raise the error of a role that `principal` cannot delete now."""

@@ -9,6 +9,7 @@ https://learn.microsoft.com/azure/governance/management-groups/overview
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +38,10 @@ class ManagementGroups:
         self._clock = clock
         self._tenant_id = tenant_id
         self._limits = limits
+        self._moving = asyncio.Lock()
         self.resource_types = (
             ResourceType(MANAGEMENT_GROUPS, self._prepare, self._applied, self._deleted),
-            ResourceType(MEMBERS, self._prepare_member, self._applied_member, self._deleted_member),
+            ResourceType(MEMBERS, self._prepare_member, self._applied_member, self._deleted_member, single=True),
         )
 
     @property
@@ -56,10 +58,8 @@ class ManagementGroups:
         """Put a subscription into a group, and out of the one that it was in."""
         if resources.get(group) is None:
             raise ManagementGroupNotFound(f"'{group}' not found")
-        before = self._index.scopes.parent(scope_key(f"/subscriptions/{subscription}"))
-        await resources.put(group.child("subscriptions", subscription), {}, principal)
-        if before not in (None, self._index.scopes.root, group.key):
-            await resources.delete(ResourceId.parse(str(before)).child("subscriptions", subscription))
+        async with self._moving:  # the right to change the group that it leaves is asked for of the group that it is in
+            await resources.put(group.child("subscriptions", subscription), {}, principal)
 
     def check_deletable(self, group: ResourceId) -> None:
         """Raise the error of a group that cannot be deleted."""

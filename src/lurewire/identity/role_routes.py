@@ -85,7 +85,7 @@ class _Roles:
         value = [
             self._body(role, scope)
             for role in self._roles.all()
-            if self._roles.assignable(role, scope) or (below and self._roles.assignable_below(role, scope))
+            if self._roles.assignable(role, scope) or (below and self._roles.is_at(role, scope))
         ]
         for name, argument in clauses:
             value = [v for v in value if _filter(_DEFINITION_FILTERS, name)(v, argument)]
@@ -98,12 +98,14 @@ class _Roles:
         body = await read_object(request, self._identity.limits["identity.request_bytes"], InvalidRoleDefinition)
         name = request.path_params["role"]
         await self._resources.put(self._roles.stored_as(name), body, request.state.principal)
+        role = self._roles.find(name)
+        assert role is not None
         # 201 also for an update: the one success that the contract names, and all that clients accept.
-        return JSONResponse(self._body(self._role(request), _scope(request)), status_code=201)
+        return JSONResponse(self._body(role, _scope(request)), status_code=201)
 
     async def delete_definition(self, request: Request) -> Response:
         role = self._roles.find(request.path_params["role"])
-        if role is None:
+        if role is None or not self._roles.is_at(role, _scope(request)):
             return Response(status_code=204)
         self._roles.check_deletable(role, request.state.principal)
         shown = self._body(role, _scope(request))
@@ -138,7 +140,7 @@ class _Roles:
     def _role(self, request: Request) -> Role:
         name = request.path_params["role"]
         role = self._roles.find(name)
-        if role is None:
+        if role is None or not self._roles.is_at(role, _scope(request)):
             raise RoleDefinitionNotFound(f"The specified role definition with ID '{name}' does not exist.")
         return role
 

@@ -315,6 +315,64 @@ _VAULT = (
         actions=(*_COMMON, *_READ_VAULTS),
         data_actions=("Microsoft.KeyVault/vaults/secrets/*",),
     ),
+    Role(
+        "Key Vault Administrator",
+        "00482a5a-887f-4fb3-b363-3b7fe8e74483",
+        "Manages everything in a vault, but not the vault.",
+        f"{_DOC}/security#key-vault-administrator",
+        actions=(*_COMMON, *_READ_VAULTS),
+        data_actions=("Microsoft.KeyVault/vaults/*",),
+    ),
+    Role(
+        "Key Vault Reader",
+        "21090545-7ca7-4776-b22c-e363652d74d2",
+        "Sees vaults and what is in them, but no value of a secret.",
+        f"{_DOC}/security#key-vault-reader",
+        actions=(*_COMMON, *_READ_VAULTS),
+        data_actions=("Microsoft.KeyVault/vaults/*/read", "Microsoft.KeyVault/vaults/secrets/readMetadata/action"),
+    ),
+    Role(
+        "Key Vault Contributor",
+        "f25e0fa2-a7c8-4377-a976-54943a77a395",
+        "Manages vaults, but neither what is in them nor who may reach it, and purges none.",
+        f"{_DOC}/security#key-vault-contributor",
+        actions=(*_COMMON, "Microsoft.KeyVault/*"),
+        not_actions=(
+            "Microsoft.KeyVault/locations/deletedVaults/purge/action",
+            "Microsoft.KeyVault/hsmPools/*",
+            "Microsoft.KeyVault/managedHsms/*",
+        ),
+    ),
+    Role(
+        "Key Vault Purge Operator",
+        "a68e7c17-0ab2-4c09-9a58-125dae29748c",
+        "Purges deleted vaults.",
+        f"{_DOC}/security#key-vault-purge-operator",
+        actions=(
+            _READ_ACCESS,
+            _ALERT_RULES,
+            _DEPLOYMENTS,
+            _READ_GROUPS,
+            "Microsoft.KeyVault/deletedVaults/read",
+            "Microsoft.KeyVault/locations/deletedVaults/read",
+            "Microsoft.KeyVault/locations/deletedVaults/purge/action",
+            "Microsoft.KeyVault/locations/operationResults/read",
+        ),
+    ),
 )
 
-ROLES: tuple[Role, ...] = (*_PRIVILEGED, *_MONITOR, *_SENTINEL, *_LOGIC_APPS, *_VAULT)
+_IDENTITY = (
+    Role(
+        "Managed Identity Operator",
+        "f1a07417-d97a-45cb-824c-7a7467783830",
+        "Reads user-assigned identities and assigns them to resources.",
+        f"{_DOC}/identity#managed-identity-operator",
+        actions=(
+            "Microsoft.ManagedIdentity/userAssignedIdentities/*/read",
+            "Microsoft.ManagedIdentity/userAssignedIdentities/*/assign/action",
+            *_COMMON,
+        ),
+    ),
+)
+
+ROLES: tuple[Role, ...] = (*_PRIVILEGED, *_MONITOR, *_SENTINEL, *_LOGIC_APPS, *_VAULT, *_IDENTITY)

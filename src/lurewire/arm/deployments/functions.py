@@ -344,6 +344,7 @@ def metered(row: Function[Context]) -> Function[Context]:
         result = row.call(context, arguments)
         if name not in _GIVE_WHAT_IS_THERE:
             budget.spend_on(result)
+            context.notice(arguments, result)
         return result
 
     return replace(row, call=call)

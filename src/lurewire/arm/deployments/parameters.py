@@ -8,49 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lurewire.arm.deployments.conformity import Mismatch, check_value, secure_parts
 from lurewire.arm.deployments.context import Names, Value
 from lurewire.arm.deployments.functions import PARAMETER_FUNCTIONS
 from lurewire.arm.errors import InvalidTemplate
 from lurewire.core.resources import InvalidResourceId, ResourceId
-from lurewire.expressions import Syntax, check
+from lurewire.expressions import FunctionError, Syntax, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lurewire.arm.deployments.context import Context
+    from lurewire.arm.deployments.definitions import Kind, Type, Types
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A parameter or output type: its name as Azure shows it, whether it is secure, and what fits it."""
-
-    shown: str
-    secure: bool
-    fits: Callable[[Any], bool]
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-KINDS: dict[str, Kind] = {
-    "string": Kind("String", secure=False, fits=lambda value: isinstance(value, str)),
-    "securestring": Kind("SecureString", secure=True, fits=lambda value: isinstance(value, str)),
-    "int": Kind("Int", secure=False, fits=_is_int),
-    "bool": Kind("Bool", secure=False, fits=lambda value: isinstance(value, bool)),
-    "object": Kind("Object", secure=False, fits=lambda value: isinstance(value, dict)),
-    "secureobject": Kind("SecureObject", secure=True, fits=lambda value: isinstance(value, dict)),
-    "array": Kind("Array", secure=False, fits=lambda value: isinstance(value, list)),
-}
-
-_BOUNDS: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], bool], str]] = {
-    "minLength": (len, lambda size, bound: size >= bound, "is shorter than"),
-    "maxLength": (len, lambda size, bound: size <= bound, "is longer than"),
-    "minValue": (lambda value: value, lambda value, bound: value >= bound, "is less than"),
-    "maxValue": (lambda value: value, lambda value, bound: value <= bound, "is more than"),
-}
-
-_DECLARATION = {"type", "defaultValue", "allowedValues", "metadata", "nullable", *_BOUNDS}
+_BESIDE = frozenset({"defaultValue"})
+"""What a parameter has beside its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +43,7 @@ class Parameter:
 
     name: str
     kind: Kind
+    type: Type
     declaration: dict[str, Any]
     given: dict[str, Any] | None
     reference: VaultReference | None
@@ -82,7 +55,9 @@ class Parameter:
         return f"/parameters/{self.name}"
 
 
-def declared(template: dict[str, Any], supplied: Any, secret: frozenset[str] = frozenset()) -> list[Parameter]:
+def declared(
+    template: dict[str, Any], types: Types, supplied: Any, secret: frozenset[str] = frozenset()
+) -> list[Parameter]:
     """The template's parameters; raises `InvalidTemplate` where supplied and declared ones do not meet.
 
     `secret` are the names, in lower case, of those that are given something secret.
@@ -104,28 +79,25 @@ def declared(template: dict[str, Any], supplied: Any, secret: frozenset[str] = f
         raise InvalidTemplate(message)
     by_name = {name.lower(): value for name, value in given.items()}
     return [
-        _parameter(name, one, by_name.get(name.lower()), secret=name.lower() in secret)
+        _parameter(name, one, types, by_name.get(name.lower()), secret=name.lower() in secret)
         for name, one in declarations.items()
     ]
 
 
-def _parameter(name: str, declaration: Any, given: Any, *, secret: bool) -> Parameter:
+def _parameter(name: str, declaration: Any, types: Types, given: Any, *, secret: bool) -> Parameter:
     where = f"/parameters/{name}"
     if not isinstance(declaration, dict):
         raise _invalid(where, "a parameter must be an object with a type")
-    kind = KINDS.get(str(declaration.get("type", "")).lower())
+    of = types.read(declaration, where, _BESIDE)
+    kind = of.kind
     if kind is None:
-        kinds = ", ".join(k.shown for k in KINDS.values())
-        raise _invalid(where, f"the type '{declaration.get('type')}' is not one of {kinds}")
-    other = sorted(set(declaration) - _DECLARATION)
-    if other:
-        raise _invalid(where, f"'{other[0]}' is not supported in a parameter")
+        raise _invalid(where, "a parameter needs a 'type', or a '$ref' to a definition that has one")
     if given is None:
-        return Parameter(name, kind, declaration, None, None)
+        return Parameter(name, kind, of, declaration, None, None)
     if not isinstance(given, dict) or not ("value" in given) ^ ("reference" in given):
         raise _invalid(where, "what is supplied must be an object with either 'value' or 'reference'")
     reference = _reference(where, kind, given["reference"]) if "reference" in given else None
-    return Parameter(name, kind, declaration, given, reference, secret)
+    return Parameter(name, kind, of, declaration, given, reference, secret)
 
 
 def _reference(where: str, kind: Kind, reference: Any) -> VaultReference:
@@ -169,10 +141,10 @@ def _value(parameter: Parameter, context: Context, read_secret: Callable[[Parame
         value = parameter.given["value"]
     elif "defaultValue" in parameter.declaration:
         default = context.watch(
-            parameter.declaration["defaultValue"], PARAMETER_FUNCTIONS, f"{parameter.where}/defaultValue"
+            parameter.declaration["defaultValue"], PARAMETER_FUNCTIONS, f"{parameter.where}/defaultValue", parts=False
         )
         value, secret = default.value, secret or default.secret
-    elif parameter.declaration.get("nullable") is True:
+    elif parameter.type.nullable:
         return Value(None, secret)
     else:
         message = (
@@ -180,28 +152,30 @@ def _value(parameter: Parameter, context: Context, read_secret: Callable[[Parame
             "provided. Please see https://aka.ms/arm-create-parameter-file for usage details.'"
         )
         raise InvalidTemplate(message, target=parameter.where)
-    if value is None and parameter.declaration.get("nullable") is True:
-        return Value(None, secret)
-    _check(parameter, value)
+    _check(parameter, value, context, secret=secret)
     return Value(value, secret)
 
 
-def _check(parameter: Parameter, value: Any) -> None:
-    # Values are not repeated in messages: this one may be secure.
-    if not parameter.kind.fits(value):
-        raise _invalid(parameter.where, f"the value is not of the type '{parameter.kind.shown}'")
-    allowed = parameter.declaration.get("allowedValues")
-    if isinstance(allowed, list) and value not in allowed:
-        raise _invalid(parameter.where, "the value is not part of the allowed values")
-    for name, (measure, holds, verb) in _BOUNDS.items():
-        bound = parameter.declaration.get(name)
-        if bound is None:
-            continue
-        measurable = _is_int(value) if name.endswith("Value") else isinstance(value, str | list)
-        if not _is_int(bound) or not measurable:
-            raise _invalid(parameter.where, f"'{name}' does not fit the type '{parameter.kind.shown}'")
-        if not holds(measure(value), bound):
-            raise _invalid(parameter.where, f"the value {verb} '{name}' {bound} allows")
+def secure_defaults(parameters: list[Parameter], context: Context) -> Iterator[Any]:
+    """What of the default values, as the template has them, is of a secure type; raises `InvalidTemplate`."""
+    for parameter in parameters:
+
+        def spend(units: int, where: str = f"{parameter.where}/defaultValue") -> None:
+            context.spend(units, where)
+
+        yield from secure_parts(parameter.declaration.get("defaultValue"), parameter.type, spend)
+
+
+def _check(parameter: Parameter, value: Any, context: Context, *, secret: bool) -> None:
+    try:
+        check_value(value, parameter.type, context.budget.spend)
+        context.hide(() if secret else secure_parts(value, parameter.type, context.budget.spend))
+    except Mismatch as wrong:
+        # Neither values nor, in what is secret, names are repeated.
+        place = f" at '{wrong.path}'" if wrong.path and not secret else ""
+        raise _invalid(parameter.where, f"the value{place} {wrong.problem}") from None
+    except FunctionError as error:
+        raise _invalid(parameter.where, f"checking the value {error.detail}") from None
 
 
 def _invalid(where: str, problem: str) -> InvalidTemplate:

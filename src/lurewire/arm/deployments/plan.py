@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lurewire.arm.deployments.context import Context, Value
+    from lurewire.arm.deployments.definitions import Kind, Type
     from lurewire.arm.deployments.parameters import Parameter
     from lurewire.arm.deployments.secrecy import Redactor
     from lurewire.arm.deployments.target import Target
@@ -36,7 +37,8 @@ class Output:
     """A declared output: `value` is an expression still."""
 
     name: str
-    type: str
+    kind: Kind
+    type: Type
     value: Any
 
     @property

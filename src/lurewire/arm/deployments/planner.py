@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lurewire.arm.deployments.context import Context, Names, Runtime, Value
+from lurewire.arm.deployments.definitions import Types
 from lurewire.arm.deployments.functions import TEMPLATE_FUNCTIONS, Evaluator
-from lurewire.arm.deployments.loops import UNNAMED, is_loops, loop_count, property_loops, unroll
+from lurewire.arm.deployments.links import NotFetched, parameters_of
+from lurewire.arm.deployments.loops import is_loops, property_loops, unroll
+from lurewire.arm.deployments.outputs import declared_outputs
 from lurewire.arm.deployments.own import own_functions
-from lurewire.arm.deployments.parameters import KINDS, declared, resolve
-from lurewire.arm.deployments.plan import Directory, Output, Plan, explicit, in_order, leaves
+from lurewire.arm.deployments.parameters import declared, resolve, secure_defaults
+from lurewire.arm.deployments.plan import Directory, Plan, explicit, in_order, leaves
 from lurewire.arm.deployments.preview import ELSEWHERE, preview, referred
 from lurewire.arm.deployments.secrecy import Redactor
 from lurewire.arm.deployments.show import template_hash
@@ -18,6 +22,7 @@ from lurewire.arm.deployments.target import Level
 from lurewire.arm.deployments.template import check_sections, declare, invalid
 from lurewire.arm.errors import (
     ArmError,
+    InvalidContentLink,
     InvalidTemplate,
     ManagementGroupNotFound,
     ResourceGroupNotFound,
@@ -33,8 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lurewire.arm.containers import Account
+    from lurewire.arm.deployments.links import Link
     from lurewire.arm.deployments.parameters import Parameter, VaultReference
     from lurewire.arm.deployments.request import Request
+    from lurewire.arm.deployments.template import Nested
     from lurewire.arm.store import ResourceStore
     from lurewire.core.clock import Clock
     from lurewire.core.limits import Limits
@@ -75,15 +82,19 @@ class Planner:
         if request.outer is not None:
             return self._borrowing(request, request.outer)
         context = self._context(request)
-        parameters = declared(template, request.parameters, request.secret)
+        types = Types(template, context.spend)
+        parameters = declared(template, types, request.parameters, request.secret)
         values = resolve(
             parameters, context, lambda parameter, wanted: self._secret(request.principal, parameter, wanted)
         )
-        redactor = Redactor(value.value for value in values.values() if value.secret)
+        secrets = [value.value for value in values.values() if value.secret]
+        redactor = Redactor([*secrets, *context.parts, *secure_defaults(parameters, context)])
+        # All of it is redacted when it is kept: thousands of secrets in thousands of strings take minutes.
+        context.spend(redactor.cost([template, request.parameters]), "/parameters")
         try:
-            context.own = own_functions(template.get("functions"))
+            context.own = own_functions(template.get("functions"), types)
             context.variables = _variables(template.get("variables") or {}, context)
-            plan = self._resources(request, context, redactor)
+            plan = self._resources(request, context, redactor, types)
             runtime = preview(plan.directory)
             self._dependencies(request, plan, runtime)
         except InvalidTemplate as error:
@@ -104,20 +115,20 @@ class Planner:
         context.runtime, context.loops = None, loops | request.loops
         try:
             self._scope(request)
-            plan = self._resources(request, context, outer.redactor)
+            plan = self._resources(request, context, outer.redactor, Types(request.template, context.spend))
             context.runtime = runtime
             self._dependencies(request, plan, None)
         finally:
             context.runtime, context.loops = runtime, loops
         return replace(plan, borrowed=True)
 
-    def _resources(self, request: Request, context: Context, redactor: Redactor) -> Plan:
+    def _resources(self, request: Request, context: Context, redactor: Redactor, types: Types) -> Plan:
         template = request.template
         _check_expressions(template, context.own or TEMPLATE_FUNCTIONS)
         resources = declare(template, context, request.target, self.limits)
         directory = Directory(resources)
         needs = {index: explicit(resources, directory, index) for index in range(len(resources))}
-        outputs = _outputs(template.get("outputs") or {}, context)
+        outputs = declared_outputs(template.get("outputs") or {}, context, types)
         return Plan(request.target, [], {}, resources, directory, [], needs, outputs, context, redactor)
 
     def _dependencies(self, request: Request, plan: Plan, runtime: Runtime | None) -> None:
@@ -140,18 +151,38 @@ class Planner:
         nested, where = plan.resources[index].nested, plan.resources[index].where
         assert nested is not None
         needs = referred(leaves(nested.parameters, f"{where}/properties/parameters"), plan.context)
-        if needs and nested.inner:
-            return needs
-        child = self.child(request, plan, index)
+        try:
+            self._documents(request, nested, where)
+            if needs and nested.inner:
+                return needs
+            child = self.child(request, plan, index)
+        except NotFetched:
+            return needs  # it is planned again when everything is there
         plan.children[index] = child
         if child.borrowed:
             needs |= referred(child.leaves(), plan.context)
         return needs
 
+    @staticmethod
+    def _documents(request: Request, nested: Nested, where: str) -> tuple[dict[str, Any], Any]:
+        """Template and parameters of a nested deployment; raises `NotFetched` and `InvalidContentLink`."""
+        documents, template, parameters = request.documents, nested.template, nested.parameters
+        if nested.parameters_link is not None:
+            with suppress(NotFetched):  # both are fetched at once
+                documents.get(nested.parameters_link, where)
+        if nested.link is not None:
+            template = documents.get(nested.link, f"{where}/properties/templateLink")
+        if nested.parameters_link is not None:
+            place = f"{where}/properties/parametersLink"
+            parameters = parameters_of(documents.get(nested.parameters_link, place), place)
+        return template, parameters
+
     def child(self, request: Request, plan: Plan, index: int) -> Plan:
         """The plan of the nested deployment at a place of a plan; raises `InvalidTemplate`."""
         try:
             return self.plan(self.child_request(request, plan, index))
+        except InvalidContentLink:
+            raise
         except ArmError as error:
             nested = plan.resources[index].nested
             assert nested is not None
@@ -164,11 +195,15 @@ class Planner:
         nested = resource.nested
         assert nested is not None
         where = f"{resource.where}/properties/parameters"
-        parameters = plan.context.watch(nested.parameters, TEMPLATE_FUNCTIONS, where)
+        template, raw_parameters = self._documents(request, nested, resource.where)
+        if nested.parameters_link is None:
+            parameters = plan.context.watch(raw_parameters, TEMPLATE_FUNCTIONS, where, parts=False)
+        else:
+            parameters = Value(raw_parameters, secret=False)  # a file of parameters has no expressions
         secret: set[str] = set()
         if parameters.secret and isinstance(nested.parameters, dict):
             for name, raw in nested.parameters.items():
-                if plan.context.watch(raw, TEMPLATE_FUNCTIONS, where).secret:
+                if plan.context.watch(raw, TEMPLATE_FUNCTIONS, where, parts=False).secret:
                     secret.add(name.lower())
         elif parameters.secret:
             secret |= {name.lower() for name in parameters.value}
@@ -176,8 +211,10 @@ class Planner:
             request,
             target=nested.target,
             name=nested.name,
-            template=nested.template,
+            template=template,
             parameters=parameters.value,
+            link=nested.link,
+            parameters_link=nested.parameters_link,
             mode="Incremental",
             tags=None,
             api_version=resource.api_version,
@@ -186,6 +223,8 @@ class Planner:
             outer=None if nested.inner else plan,
             loops=nested.loops,
             groups=request.groups | self._groups(plan),
+            parts=plan.context.parts,
+            on_error=None,
         )
 
     def _groups(self, plan: Plan) -> dict[str, dict[str, Any]]:
@@ -215,6 +254,7 @@ class Planner:
                 "name": request.name,
                 **location,
                 "properties": {
+                    **({} if request.link is None else {"templateLink": _own_link(request.link)}),
                     "template": {"contentVersion": request.template.get("contentVersion")},
                     "templateHash": template_hash(request.template),
                     "mode": request.mode,
@@ -225,6 +265,8 @@ class Planner:
             providers=self._providers,
             now=self.clock.now(),
             budget=request.budget,
+            parts=request.parts,
+            link=request.link,
         )
 
     def _scope(self, request: Request) -> tuple[dict[str, Any] | None, dict[str, Any] | None, dict[str, Any] | None]:
@@ -274,17 +316,24 @@ class Planner:
             raise VaultReferenceFailed(message, target=parameter.where) from None
 
 
+def _own_link(link: Link) -> dict[str, Any]:
+    """A template's link as `deployment()` gives it: whole, for templates make the links to others of it."""
+    return {"uri": link.uri} | ({} if link.version is None else {"contentVersion": link.version})
+
+
 def _variables(variables: dict[str, Any], context: Context) -> Names:
     evaluate = Evaluator(context)
 
     def source(name: str) -> Callable[[], Value]:
         where = f"/variables/{name}"
-        return lambda: context.watch(unroll(variables[name], {}, evaluate, where), TEMPLATE_FUNCTIONS, where)
+        return lambda: context.watch(
+            unroll(variables[name], {}, evaluate, where), TEMPLATE_FUNCTIONS, where, parts=False
+        )
 
     def loop(raw: dict[str, Any], where: str) -> Callable[[], Value]:
         def value() -> Value:
             [(_, made)] = property_loops([raw], {}, evaluate, where)
-            return context.watch(made, TEMPLATE_FUNCTIONS, where)
+            return context.watch(made, TEMPLATE_FUNCTIONS, where, parts=False)
 
         return value
 
@@ -326,37 +375,3 @@ def _without_template(raw: Any) -> Any:
         properties = {name: value for name, value in properties.items() if name != "template"}
         return raw | {"properties": properties}
     return raw | {"resources": _without_templates(raw["resources"])} if raw.get("resources") else raw
-
-
-def _outputs(outputs: dict[str, Any], context: Context) -> list[Output]:
-    evaluate, found = Evaluator(context), []
-    for name, raw in outputs.items():
-        where = f"/outputs/{name}"
-        if not isinstance(raw, dict) or str(raw.get("type", "")).lower() not in KINDS:
-            raise invalid(where, f"an output needs a 'type', one of {', '.join(k.shown for k in KINDS.values())}")
-        other = sorted(set(raw) - {"type", "value", "condition", "metadata", "copy"})
-        if other or ("value" in raw) == ("copy" in raw):
-            raise invalid(
-                where,
-                f"'{other[0]}' is not supported in an output" if other else "an output needs a 'value' or a 'copy'",
-            )
-        condition = evaluate(raw.get("condition", True), f"{where}/condition")
-        if not isinstance(condition, bool):
-            raise invalid(f"{where}/condition", "'condition' must be true or false")
-        if condition:
-            value = unroll(raw["value"], context.loops, evaluate, where) if "value" in raw else None
-            if "copy" in raw:
-                value = _output_loop(raw["copy"], context, f"{where}/copy")
-            found.append(Output(name, str(raw["type"]).lower(), value))
-    return found
-
-
-def _output_loop(raw: Any, context: Context, where: str) -> list[Any]:
-    if not isinstance(raw, dict) or set(raw) - {"name"} != {"count", "input"}:
-        raise invalid(where, "the loop of an output has the form {count, input}")
-    evaluate = Evaluator(context)
-    size = loop_count(evaluate(raw["count"], f"{where}/count"), f"{where}/count")
-    name = str(raw.get("name", UNNAMED)).lower()
-    return [
-        unroll(raw["input"], context.loops | {UNNAMED: at, name: at}, evaluate, f"{where}/input") for at in range(size)
-    ]

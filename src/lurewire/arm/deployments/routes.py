@@ -6,17 +6,16 @@ https://learn.microsoft.com/rest/api/resources/deployment-operations
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING, Any
 
-import pyjson5
 from starlette.responses import JSONResponse, Response
 
-from lurewire.arm.bodies import check_object, read_bytes
+from lurewire.arm.bodies import read_bytes
+from lurewire.arm.deployments.json5 import parse_json5
 from lurewire.arm.deployments.service import TYPE
 from lurewire.arm.deployments.target import MANAGEMENT_GROUPS
-from lurewire.arm.errors import ArmError, DeploymentNotFound, InvalidDeployment, InvalidRequestContent
+from lurewire.arm.errors import ArmError, DeploymentNotFound, InvalidDeployment
 from lurewire.arm.filters import DEPLOYMENT_FIELDS, parse_filter
 from lurewire.arm.wire import guid, origin
 from lurewire.core.http import Audience, Needs, Route
@@ -74,29 +73,6 @@ def deployment_routes(
             for verb, path, handler, action in rows
         ]
     return tuple(routes)
-
-
-def parse_json5(body: bytes, depth: int) -> dict[str, Any]:
-    """A deployment as azure-cli sends it: a key without quotes, and the template's file as it is, comments and all.
-
-    Raises `InvalidRequestContent`.
-    """
-    try:
-        value = pyjson5.decode(body.decode("utf-8-sig"), maxdepth=depth)
-    except (pyjson5.Json5Exception, UnicodeDecodeError) as error:
-        raise InvalidRequestContent(
-            f"The request content was invalid and could not be deserialized: '{error}'."
-        ) from None
-    checked = check_object(value, depth)
-    _refuse_infinite(checked)
-    return checked
-
-
-def _refuse_infinite(value: Any) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidRequestContent("The request content was invalid: JSON has no infinite numbers and no NaN.")
-    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _refuse_infinite(child)
 
 
 class _Handlers:

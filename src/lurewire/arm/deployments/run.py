@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lurewire.arm.deployments.conformity import Mismatch, check_value, secure_parts
 from lurewire.arm.deployments.context import Runtime, pointer
 from lurewire.arm.deployments.functions import TEMPLATE_FUNCTIONS
-from lurewire.arm.deployments.parameters import KINDS
+from lurewire.arm.deployments.links import NotFetched
 from lurewire.arm.deployments.plan import NotDeployedYet
 from lurewire.arm.deployments.secrecy import Redactor
 from lurewire.arm.errors import InvalidTemplate, ResourceNotFound
@@ -73,6 +73,10 @@ class Platform(Protocol):
 
     async def listing(self, name: str, resource_id: ResourceId, value: Any) -> Any:
         """The answer of a `list...` action of a resource; raises `FunctionError` where there is no such action."""
+        ...
+
+    async def plan(self, request: Request, *, begun: bool = False) -> Plan:
+        """The plan of a request; `begun` is one whose deployment runs already."""
         ...
 
     async def run(self, request: Request, plan: Plan) -> dict[str, Any]:
@@ -229,13 +233,15 @@ class Run:
         while True:
             try:
                 request = planner.child_request(self._request, self._plan, index)
-                child = await asyncio.to_thread(planner.plan, request)
+                child = await self._platform.plan(request, begun=True)
                 if child.borrowed:
                     for value, where in child.leaves():
                         child.context.watch(value, TEMPLATE_FUNCTIONS, where)
                 break
             except NotDeployedYet as signal:
                 await self._wait_for(signal, index, chain)
+            except NotFetched:
+                await self._request.documents.fetch()
         self._plan.children[index] = child
         for action, scope in child.writes():
             self._permit(action, scope)
@@ -354,7 +360,8 @@ class Run:
     async def _output(self, output: Output) -> Value:
         while True:
             try:
-                return self._plan.context.watch(output.value, TEMPLATE_FUNCTIONS, f"{output.where}/value")
+                where = f"{output.where}/value"
+                return self._plan.context.watch(output.value, TEMPLATE_FUNCTIONS, where, parts=False)
             except Asked as signal:
                 await self._ask(signal)
 
@@ -362,29 +369,31 @@ class Run:
         for output in self._plan.outputs:
             try:
                 value = await self._output(output)
-            except (WireError, Forbidden, NotDeployedYet) as error:
-                message = f"Unable to evaluate template outputs: '{output.name}'. {self._message(error)}"
-                self._outcome.error = {
-                    "code": "DeploymentOutputEvaluationFailed",
-                    "message": message,
-                    "target": output.where,
-                }
+                check_value(value.value, output.type, self._plan.context.budget.spend)
+                shown = self._shown_output(output, value.value, secret=value.secret)
+            except (WireError, Forbidden, NotDeployedYet, FunctionError) as error:
+                self._fail_output(
+                    output, f"Unable to evaluate template outputs: '{output.name}'. {self._message(error)}"
+                )
                 return
-            kind = KINDS[output.type]
-            if not kind.fits(value.value):
-                self._outcome.error = {
-                    "code": "DeploymentOutputEvaluationFailed",
-                    "message": f"The value of the output '{output.name}' is not of the type '{kind.shown}'.",
-                    "target": output.where,
-                }
+            except Mismatch as wrong:
+                place = f" at '{self._plan.redactor(wrong.path)}'" if wrong.path and not output.kind.secure else ""
+                self._fail_output(output, f"The value of the output '{output.name}'{place} {wrong.problem}.")
                 return
-            self._outcome.outputs[output.name] = self._shown_output(output, value.value, secret=value.secret)
+            self._outcome.outputs[output.name] = shown
+
+    def _fail_output(self, output: Output, message: str) -> None:
+        self._outcome.error = {
+            "code": "DeploymentOutputEvaluationFailed",
+            "message": message,
+            "target": output.where,
+        }
 
     def _shown_output(self, output: Output, value: Any, *, secret: bool) -> dict[str, Any]:
-        kind = KINDS[output.type]
-        if kind.secure or secret:
-            return {"type": kind.shown}
-        return {"type": kind.shown, "value": self._plan.redactor(value)}
+        if output.kind.secure or secret:
+            return {"type": output.kind.shown}
+        parts = Redactor(secure_parts(value, output.type, self._plan.context.budget.spend))
+        return {"type": output.kind.shown, "value": parts(self._plan.redactor(value))}
 
     def _failure(self, target: ResourceId, error: Exception) -> tuple[int, dict[str, Any]]:
         if isinstance(error, WireError):

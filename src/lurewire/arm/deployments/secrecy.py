@@ -21,10 +21,10 @@ class Redactor:
     """
 
     def __init__(self, values: Iterable[Any]) -> None:
-        texts = {text for value in values for text in _texts(value) if text}
-        self._whole = texts
+        found = {text for value in values for text in texts(value) if text}
+        self._whole = found
         escaped = {
-            form for text in texts for form in (text, msgspec.json.encode(text).decode()[1:-1], repr(text)[1:-1])
+            form for text in found for form in (text, msgspec.json.encode(text).decode()[1:-1], repr(text)[1:-1])
         }
         self._parts = sorted((t for t in escaped if len(t) >= _SHORTEST_PART), key=len, reverse=True)
 
@@ -37,6 +37,10 @@ class Redactor:
         if isinstance(value, dict):
             return {self._text(name): self(item) for name, item in value.items()}
         return value
+
+    def cost(self, value: Any) -> int:
+        """How often a text is looked for in another one to redact `value`."""
+        return len(self._parts) * _strings(value)
 
     def _text(self, text: str) -> str:
         if text in self._whole:
@@ -59,14 +63,24 @@ def without_defaults(value: Any) -> Any:
     }
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _strings(value: Any) -> int:
+    """How many strings a value has, names of properties too."""
+    if isinstance(value, list):
+        return sum(map(_strings, value))
+    if isinstance(value, dict):
+        return len(value) + sum(map(_strings, value.values()))
+    return int(isinstance(value, str))
+
+
+def texts(value: Any) -> Iterator[str]:
+    """The strings in a value, and its numbers as such."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
         for item in value:
-            yield from _texts(item)
+            yield from texts(item)
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _texts(item)
+            yield from texts(item)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield str(value)

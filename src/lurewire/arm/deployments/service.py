@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from lurewire.arm.deployments.budget import Budget
 from lurewire.arm.deployments.complete import surplus
 from lurewire.arm.deployments.contents import linked
+from lurewire.arm.deployments.links import Documents, Link, NotFetched, parameters_of
 from lurewire.arm.deployments.planner import Planner, TemplateSecrets
 from lurewire.arm.deployments.records import Records
 from lurewire.arm.deployments.request import Request, read_request
+from lurewire.arm.deployments.rollback import on_error
 from lurewire.arm.deployments.run import Run
-from lurewire.arm.deployments.secrecy import without_defaults
+from lurewire.arm.deployments.secrecy import Redactor, without_defaults
 from lurewire.arm.deployments.show import (
     moment_text,
     named,
@@ -22,10 +25,13 @@ from lurewire.arm.deployments.show import (
     shown_parameter,
     template_hash,
     warnings,
+    warnings_of_stored,
 )
 from lurewire.arm.deployments.target import Level, Target
+from lurewire.arm.deployments.turns import Turns
 from lurewire.arm.deployments.whatif import WhatIf, result_format
 from lurewire.arm.errors import (
+    ArmError,
     DeploymentActive,
     DeploymentForbidden,
     DeploymentNotFound,
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
     from lurewire.core.database import Database
     from lurewire.core.http import Gatekeeper
     from lurewire.core.limits import Limits
+    from lurewire.core.outbound import Outbound
     from lurewire.core.principal import Principal
 
 __all__ = ["TYPE", "Deployments", "TemplateSecrets"]
@@ -58,7 +65,8 @@ TYPE = "Microsoft.Resources/deployments"
 class Deployments:
     """What the deployment routes and the first start of an install call.
 
-    `at` is everywhere the resource group, subscription or management group of a deployment, None for the tenant.
+    `at` is everywhere the resource group, subscription or management group of a deployment, None for the tenant;
+    `outbound` gives the way out for what deployments link to.
     """
 
     def __init__(
@@ -70,13 +78,16 @@ class Deployments:
         vault: TemplateSecrets,
         account: Account,
         limits: Limits,
+        outbound: Callable[[], Outbound],
     ) -> None:
         self.clock = clock
         self.store = store
         self.planner = Planner(store, account, vault, clock, limits)
-        self._records = Records(db)
+        self._records = Records(db, store.box)
         self._gatekeeper = gatekeeper
         self._account = account
+        self._outbound = outbound
+        self.turns = Turns(limits)
         self._active: dict[str, bool] = {}  # by key: whether it is to be canceled
         self._listings: dict[tuple[str, str], Callable[[ResourceId], Awaitable[Any]]] = {}
 
@@ -107,10 +118,45 @@ class Deployments:
         Raises `ArmError`s for what is wrong beforehand: then nothing was changed. What fails later is in the returned
         body's `properties.error`. `principal` None is the platform itself, which may do everything.
         """
-        request = self._read(at, name, body, principal, correlation_id or str(uuid.uuid4()), api_version)
+        request = await self._read(at, name, body, principal, correlation_id or str(uuid.uuid4()), api_version)
         self._check_idle(request)
-        plan = await self._checked(request)
-        return await self.run(request, plan)
+        return await self.run(request, await self._checked(request))
+
+    async def _deploy_again(self, request: Request, shown: dict[str, Any]) -> dict[str, Any]:
+        """Run the deployment that is to stand after a failure; gives the failed one, which tells how that went."""
+        wanted, operations = request.on_error, self._records.operations(request.id) or []
+        assert wanted is not None
+        problem: dict[str, Any] | None = None
+        try:
+            earlier = self._records.repeatable(request.target.deployment(wanted.name))
+            if earlier is None:
+                raise DeploymentNotFound(wanted.name)  # deleted meanwhile
+            link = None if earlier["link"] is None else Link(**earlier["link"])
+            again = replace(
+                request,
+                name=wanted.name,
+                template=earlier["template"],
+                parameters=earlier["parameters"],
+                link=link,
+                parameters_link=None,
+                parts=() if link is None else link.secrets,
+                mode="Complete",
+                budget=self._budget(),
+                documents=self._documents(),
+                tags=earlier["tags"],
+                on_error=None,
+            )
+            self._check_idle(again)
+            done = (await self.run(again, await self._checked(again, begun=True)))["properties"]
+            state, problem = done["provisioningState"], done.get("error")
+        except ArmError as error:
+            state, problem = "Failed", {"code": error.code, "message": error.message, "details": [*error.details]}
+        shown["properties"]["onErrorDeployment"] = wanted.shown(state)
+        if problem is not None:
+            target = str(request.target.deployment(wanted.name))
+            shown["properties"]["error"].setdefault("details", []).append({"target": target, **problem})
+        await self._records.save(request.target.key, shown, operations)
+        return shown
 
     async def run(self, request: Request, plan: Plan) -> dict[str, Any]:
         """Carry a plan out and keep its deployment; gives it as a GET shows it."""
@@ -118,14 +164,19 @@ class Deployments:
         key = request.id.key
         self._active[key] = False
         try:
-            return await self._run(request, plan, key)
+            shown = await self._run(request, plan, key)
+            if request.on_error is not None and shown["properties"]["provisioningState"] == "Failed":
+                shown = await self._deploy_again(request, shown)
+            return shown
         finally:
             del self._active[key]
 
     async def _run(self, request: Request, plan: Plan, key: str) -> dict[str, Any]:
         started, scope = self.clock.now(), request.target.key
-        template = without_defaults(plan.redactor(request.template))
-        await self._records.save(scope, self._shown(request, plan, "Running"), [], template)
+        template = await asyncio.to_thread(_kept, request, plan)
+        link = None if request.link is None else asdict(request.link)
+        sent = {"template": request.template, "parameters": request.parameters, "tags": request.tags, "link": link}
+        await self._records.begin(scope, await self._shown(request, plan, "Running"), template)
         is_complete = request.mode == "Complete"
         run = Run(
             request,
@@ -135,18 +186,21 @@ class Deployments:
             lambda: self._active[key],
         )
         outcome = await run.carry_out()
-        shown = self._shown(request, plan, outcome.state)
+        shown = await self._shown(request, plan, outcome.state)
         shown["properties"] |= results(outcome, self.clock.now() - started)
-        await self._records.save(scope, shown, operations(request.id, outcome))
+        if found := warnings_of_stored(outcome, self.store):
+            shown["properties"]["diagnostics"] = [*shown["properties"].get("diagnostics", ()), *plan.redactor(found)]
+        is_repeatable = outcome.state == "Succeeded" and request.levels == 0 and request.target.level is Level.GROUP
+        await self._records.save(scope, shown, operations(request.id, outcome), sent if is_repeatable else None)
         return shown
 
     async def validate(
         self, at: ResourceId | None, name: str, body: dict[str, Any], principal: Principal | None = None
     ) -> dict[str, Any]:
         """Check a deployment and change nothing; the answer lists the resources. Raises `ArmError`s."""
-        request = self._read(at, name, body, principal, str(uuid.uuid4()))
+        request = await self._read(at, name, body, principal, str(uuid.uuid4()))
         plan = await self._checked(request)
-        shown = self._shown(request, plan, "Succeeded")
+        shown = await self._shown(request, plan, "Succeeded")
         shown["properties"]["validatedResources"] = [{"id": str(one)} for one in _planned(plan)]
         return shown
 
@@ -159,7 +213,7 @@ class Deployments:
         api_version: str = "",
     ) -> dict[str, Any]:
         """What a deployment would change, as the `properties` of the answer. Raises `ArmError`s."""
-        request = self._read(at, name, body, principal, str(uuid.uuid4()), api_version)
+        request = await self._read(at, name, body, principal, str(uuid.uuid4()), api_version)
         full = result_format(body["properties"]) == "FullResourcePayloads"
         plan = await self._checked(request)
         return await WhatIf(self.store, request, self.permission(request), full=full).result(plan)
@@ -232,7 +286,19 @@ class Deployments:
 
         return permit
 
-    def _read(
+    async def plan(self, request: Request, *, begun: bool = False) -> Plan:
+        """The plan of a request, with what it links to; `begun` is one whose deployment runs already.
+
+        Raises what `Planner.plan` does, `InvalidContentLink` and `TooManyPlans`.
+        """
+        left, who = request.budget.left, "" if request.principal is None else request.principal.object_id
+        while True:
+            plan = await self.turns.run(lambda: self.planner.plan(request), who, begun=begun)
+            if not await request.documents.fetch():
+                return plan
+            request.budget.left = left  # each level of links takes a plan of its own
+
+    async def _read(
         self,
         at: ResourceId | None,
         name: str,
@@ -242,8 +308,33 @@ class Deployments:
         api_version: str = "",
     ) -> Request:
         body = linked(body, self.store.shown, self._permission(principal))
-        budget = Budget(self.planner.limits["arm.template_work"])
-        return read_request(Target(at), name, body, principal, correlation_id, budget, api_version)
+        target = Target(at)
+        documents = self._documents()
+        request = read_request(target, name, body, principal, correlation_id, self._budget(), documents, api_version)
+        again = on_error(body["properties"].get("onErrorDeployment"), target, name, self._records)
+        request = replace(request, on_error=again)
+        while True:
+            try:
+                return self._with_documents(request)
+            except NotFetched:
+                await documents.fetch()
+
+    @staticmethod
+    def _with_documents(request: Request) -> Request:
+        template, parameters = request.template, request.parameters
+        if request.link is not None:
+            template = request.documents.get(request.link, "templateLink")
+        if request.parameters_link is not None:
+            parameters = parameters_of(
+                request.documents.get(request.parameters_link, "parametersLink"), "parametersLink"
+            )
+        return replace(request, template=template, parameters=parameters)
+
+    def _documents(self) -> Documents:
+        return Documents(self._outbound, self.planner.limits, self.clock)
+
+    def _budget(self) -> Budget:
+        return Budget(self.planner.limits["arm.template_work"])
 
     async def listing(self, name: str, resource_id: ResourceId, value: Any) -> Any:
         """The answer of a `list...` action of a resource; raises `InvalidTemplate` where there is no such action."""
@@ -253,7 +344,8 @@ class Deployments:
             raise InvalidTemplate(message, target=str(resource_id))
         if value is not None:
             raise InvalidTemplate(f"The action '{name}' of '{resource_id.type}' takes no values.")
-        self.store.check_exists(resource_id)
+        if self.store.acts_on(resource_id):  # a part of a resource is nothing of the store's: its room looks for it
+            self.store.check_exists(resource_id)
         return await answer(resource_id)
 
     def _check_idle(self, request: Request) -> None:
@@ -266,9 +358,8 @@ class Deployments:
         if at is not None and target.level is not Level.TENANT:
             self.store.check_exists(at)
 
-    async def _checked(self, request: Request) -> Plan:
-        # A template of hundreds of resources takes seconds: other requests are answered meanwhile.
-        plan, permit = await asyncio.to_thread(self.planner.plan, request), self.permission(request)
+    async def _checked(self, request: Request, *, begun: bool = False) -> Plan:
+        plan, permit = await self.plan(request, begun=begun), self.permission(request)
         wanted = list(plan.writes())
         if request.mode == "Complete":
             wanted += [(f"{one.type}/delete", str(one)) for one in surplus(self.store, request, plan)]
@@ -283,7 +374,10 @@ class Deployments:
             raise DeploymentForbidden(message, details=refused)
         return plan
 
-    def _shown(self, request: Request, plan: Plan, state: str) -> dict[str, Any]:
+    async def _shown(self, request: Request, plan: Plan, state: str) -> dict[str, Any]:
+        return await asyncio.to_thread(self._as_shown, request, plan, state)  # to redact much takes seconds
+
+    def _as_shown(self, request: Request, plan: Plan, state: str) -> dict[str, Any]:
         providers: dict[str, dict[str, None]] = {}
         for resource in plan.resources:
             if not resource.existing:
@@ -302,6 +396,9 @@ class Deployments:
                 "timestamp": moment_text(self.clock.now()),
                 "mode": request.mode,
                 "templateHash": template_hash(request.template),
+                **({} if request.on_error is None else {"onErrorDeployment": request.on_error.shown()}),
+                **({} if request.link is None else {"templateLink": request.link.shown}),
+                **({} if request.parameters_link is None else {"parametersLink": request.parameters_link.shown}),
                 "parameters": {one.name: shown_parameter(plan, one) for one in plan.parameters},
                 "providers": [
                     {
@@ -319,6 +416,12 @@ class Deployments:
                 ],
             },
         }
+
+
+def _kept(request: Request, plan: Plan) -> dict[str, Any]:
+    """The template without its secrets, those of links too that are written in it."""
+    kept: dict[str, Any] = without_defaults(Redactor(plan.context.parts)(plan.redactor(request.template)))
+    return kept
 
 
 def _planned(plan: Plan) -> list[ResourceId]:

@@ -40,6 +40,10 @@ def named(plan: Plan, index: int) -> dict[str, Any]:
     return {"id": str(resource.id), "resourceType": resource.id.type, "resourceName": resource.full_name}
 
 
+def _warning(code: str, message: str, target: str) -> dict[str, Any]:
+    return {"level": "Warning", "code": code, "message": message, "target": target}
+
+
 def warnings(plan: Plan, store: ResourceStore) -> Bodies:
     """What the deployer should know of a plan: a row for each resource type that nothing here acts on."""
     inert: dict[str, str] = {}
@@ -47,14 +51,23 @@ def warnings(plan: Plan, store: ResourceStore) -> Bodies:
         if resource.deployed and resource.nested is None and not store.acts_on(resource.id):
             inert.setdefault(resource.id.type, str(resource.id))
     return [
-        {
-            "level": "Warning",
-            "code": "ResourceTypeInert",
-            "message": f"Resources of the type '{kind}' are stored, and nothing here acts on them.",
-            "target": target,
-        }
+        _warning(
+            "ResourceTypeInert", f"Resources of the type '{kind}' are stored, and nothing here acts on them.", target
+        )
         for kind, target in inert.items()
     ]
+
+
+def warnings_of(resource_id: ResourceId, body: dict[str, Any], store: ResourceStore) -> Bodies:
+    """What the deployer should know of one resource: a row for each part of it that will not work here."""
+    return [_warning(code, message, str(resource_id)) for code, message in store.warnings(resource_id, body)]
+
+
+def warnings_of_stored(outcome: Outcome, store: ResourceStore) -> Bodies:
+    """The same of all that a deployment put."""
+    put = [one.target for one in outcome.operations if one.error is None and one.what == "Create"]
+    bodies = [(one, store.get(one)) for one in put]
+    return [row for one, body in bodies if body is not None for row in warnings_of(one, body, store)]
 
 
 def results(outcome: Outcome, duration: timedelta) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from lurewire.arm.deployments.budget import RESOURCE
 from lurewire.arm.deployments.context import pointer
+from lurewire.arm.deployments.definitions import LANGUAGE_VERSION
 from lurewire.arm.deployments.functions import TEMPLATE_FUNCTIONS, Evaluator
+from lurewire.arm.deployments.linked import linked_parts
 from lurewire.arm.deployments.loops import UNNAMED, resource_loop, unroll
 from lurewire.arm.deployments.naming import WrongSegments, provider_path
 from lurewire.arm.deployments.target import Level, Target
@@ -24,15 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lurewire.arm.deployments.context import Context
+    from lurewire.arm.deployments.links import Link
     from lurewire.core.limits import Limits
-
-SYMBOLIC = "2.0"
-"""The language version in which resources are an object of symbolic names."""
 
 _SECTIONS = {
     "$schema",
     "contentVersion",
     "languageVersion",
+    "definitions",
     "functions",
     "parameters",
     "variables",
@@ -58,13 +59,24 @@ _NOT_SENT = {
 }
 _REFUSED_IN_RESOURCE = ("import", "extension", "asserts")
 _NESTED_DEPLOYMENT = "microsoft.resources/deployments"
-_NESTED_PROPERTIES = {"mode", "template", "parameters", "expressionEvaluationOptions", "debugSetting"}
+_NESTED_PROPERTIES = {
+    "mode",
+    "template",
+    "templateLink",
+    "parameters",
+    "parametersLink",
+    "expressionEvaluationOptions",
+    "debugSetting",
+}
 _DEPLOYMENT_NAME = re.compile(r"[-\w._()]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """A deployment inside a template: for what, and in whose names its expressions are evaluated."""
+    """A deployment inside a template: for what, and in whose names its expressions are evaluated.
+
+    `link` and `parameters_link` are where its template and its parameters are from, where they do not stand there.
+    """
 
     target: Target
     name: str
@@ -72,6 +84,8 @@ class Nested:
     template: dict[str, Any]
     parameters: Any
     loops: dict[str, int]
+    link: Link | None
+    parameters_link: Link | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +139,7 @@ def invalid(where: str, problem: str) -> InvalidTemplate:
 
 def is_symbolic(template: dict[str, Any]) -> bool:
     """Whether the template is of the language version with symbolic names."""
-    return template.get("languageVersion") == SYMBOLIC
+    return template.get("languageVersion") == LANGUAGE_VERSION
 
 
 def check_sections(template: dict[str, Any], levels: tuple[Level, ...], limits: Limits) -> None:
@@ -137,8 +151,8 @@ def check_sections(template: dict[str, Any], levels: tuple[Level, ...], limits: 
     if str(template["$schema"]).lower().rstrip("#").rpartition("/")[2] not in known:
         wanted = " or ".join(level.value for level in levels)
         raise invalid("/$schema", f"the schema is not that of a template for this scope, {wanted}")
-    if template.get("languageVersion") not in (None, SYMBOLIC):
-        raise invalid("/languageVersion", f"'languageVersion' is not supported but for {SYMBOLIC}")
+    if template.get("languageVersion") not in (None, LANGUAGE_VERSION):
+        raise invalid("/languageVersion", f"'languageVersion' is not supported but for {LANGUAGE_VERSION}")
     other = sorted(set(template) - _SECTIONS)
     if other:
         raise invalid(f"/{other[0]}", f"'{other[0]}' is not supported in a template")
@@ -150,7 +164,7 @@ def check_sections(template: dict[str, Any], levels: tuple[Level, ...], limits: 
     ):
         section = template.get(name)
         if section is not None and not isinstance(section, kind):
-            what = "an object" if kind is dict else f"an array (symbolic names need languageVersion {SYMBOLIC})"
+            what = "an object" if kind is dict else f"an array (symbolic names need languageVersion {LANGUAGE_VERSION})"
             raise invalid(f"/{name}", f"'{name}' must be {what}")
         if section is not None and len(section) > limits[limit]:
             raise invalid(f"/{name}", f"there are {len(section)} {name}, more than the limit of {limits[limit]}")
@@ -285,11 +299,11 @@ class _Reader:
         mode = self._evaluate(properties.get("mode", "Incremental"), f"{where}/properties/mode")
         if str(mode).lower() != "incremental":
             raise invalid(f"{where}/properties/mode", "a nested deployment has the mode 'Incremental'")
-        if not isinstance(properties.get("template"), dict):
-            raise invalid(f"{where}/properties/template", "a nested deployment needs a 'template', an object")
+        template, link, parameters_link = linked_parts(properties, self._context, f"{where}/properties")
         parameters = unroll(properties.get("parameters") or {}, loops, self._evaluate, f"{where}/properties/parameters")
-        inner = self._is_inner(properties, f"{where}/properties/expressionEvaluationOptions")
-        return Nested(self._nested_target(raw, where), name, inner, properties["template"], parameters, dict(loops))
+        inner = link is not None or self._is_inner(properties, f"{where}/properties/expressionEvaluationOptions")
+        target = self._nested_target(raw, where)
+        return Nested(target, name, inner, template, parameters, dict(loops), link, parameters_link)
 
     def _is_inner(self, properties: dict[str, Any], where: str) -> bool:
         default = "inner" if self._symbolic else "outer"
@@ -325,7 +339,9 @@ class _Reader:
     def _existing(self, raw: dict[str, Any], where: str) -> bool:
         existing = raw.get("existing", False)
         if not isinstance(existing, bool) or (existing and not self._symbolic):
-            raise invalid(f"{where}/existing", f"'existing' is true or false, and needs languageVersion {SYMBOLIC}")
+            raise invalid(
+                f"{where}/existing", f"'existing' is true or false, and needs languageVersion {LANGUAGE_VERSION}"
+            )
         return existing
 
     def _text(self, raw: dict[str, Any], key: str, where: str) -> str:

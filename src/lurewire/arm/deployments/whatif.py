@@ -16,8 +16,9 @@ from lurewire.arm.deployments.delta import Hidden, delta, has, masked, merged, p
 from lurewire.arm.deployments.functions import TEMPLATE_FUNCTIONS
 from lurewire.arm.deployments.plan import NotDeployedYet, Plan
 from lurewire.arm.deployments.preview import preview
-from lurewire.arm.deployments.show import warnings
+from lurewire.arm.deployments.show import warnings, warnings_of
 from lurewire.arm.errors import InvalidDeployment
+from lurewire.arm.identities import identities_of
 from lurewire.core.errors import Forbidden, WireError
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class WhatIf:
     async def _resource(self, plan: Plan, resource: Declared, deployment: ResourceId) -> None:
         self._seen.add(resource.id.key)
         body, secrets = self._body(plan, resource)
+        self._diagnostics += plan.redactor(warnings_of(resource.id, body, self._store))
         named = {"id": str(resource.id), "name": resource.id.name, "type": resource.id.type}
         existing = self._store.get(resource.id)
         row: dict[str, Any] = {"resourceId": str(resource.id), "deploymentId": str(deployment)}
@@ -130,7 +132,7 @@ class WhatIf:
     ) -> tuple[dict[str, Any], set[str]]:
         """The resource as it would be stored, and the properties that each PUT of it changes."""
         known = _compared(existing)
-        if _identity_type(body) == _identity_type(existing):
+        if identities_of(body) == identities_of(existing):
             body = body | ({"identity": existing["identity"]} if "identity" in existing else {})
         try:
             after = _compared(await self._store.prepared(resource.id, body, self._request.principal))
@@ -200,8 +202,3 @@ class WhatIf:
 
 def _compared(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in _NOT_COMPARED}
-
-
-def _identity_type(body: dict[str, Any]) -> str:
-    identity = body.get("identity")
-    return str(identity.get("type", "None") if isinstance(identity, dict) else "None").lower()
