@@ -48,6 +48,20 @@ RULE = {
 }
 
 
+WATCHLIST = {
+    "properties": {
+        "displayName": "Doors, watched",
+        "provider": "Custom",
+        "source": "doors.csv",
+        "description": "[not an expression]",
+        "labels": ["door"],
+        "itemsSearchKey": "door",
+        "rawContent": 'door,floor\n[x],"1, left"\ngone,2\n"a ""b\nc",3\n',
+        "contentType": "text/csv",
+    }
+}
+
+
 def environment(started: Started, role: str = "Owner", *more: str) -> dict[str, str]:
     """What `lurewire env` and `lurewire app create` print, and nothing of this process's own."""
     printed = lines(read_runtime(started.folder))
@@ -91,6 +105,21 @@ def deploy(started: Started, folder: Path) -> None:
             assert shown["provisioningState"] == "Succeeded", (file, shown.get("error"))
 
 
+def watchlist(origin: Started, token: str, path: str, version: str) -> None:
+    """One that has lost an item and got two others, of which an upload can have one, and one without items."""
+    made = origin.call("PUT", f"{path}/doors{version}", token, json=WATCHLIST)
+    assert made.status_code == 201, made.text
+    for item in origin.call("GET", f"{path}/doors/watchlistItems{version}", token).json()["value"]:
+        if item["properties"]["itemsKeyValue"]["door"] == "gone":
+            assert origin.call("DELETE", f"{path}/doors/watchlistItems/{item['name']}{version}", token).ok
+    body = {"properties": {"itemsKeyValue": {"door": "new", "since": 2026}}}
+    assert origin.call("PUT", f"{path}/doors/watchlistItems/one{version}", token, json=body).status_code == 201
+    body = {"properties": {"itemsKeyValue": {"floor": "of no door"}}}
+    assert origin.call("PUT", f"{path}/doors/watchlistItems/two{version}", token, json=body).status_code == 201
+    bare = {"displayName": "Bare", "provider": "Custom", "itemsSearchKey": "door"}
+    assert origin.call("PUT", f"{path}/bare{version}", token, json={"properties": bare}).status_code == 201
+
+
 @pytest.fixture(scope="module")
 def pulled(origin: Started, tmp_path_factory: pytest.TempPathFactory) -> Path:
     token = origin.credential("author", "Owner").get_token(MANAGEMENT).token
@@ -102,9 +131,11 @@ def pulled(origin: Started, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     made = origin.call("PUT", f"{sentinel}/alertRules/..night-door{version}", token, json=RULE)
     assert made.status_code in (200, 201), made.text
+    watchlist(origin, token, f"{sentinel}/watchlists", version)
     folder = tmp_path_factory.mktemp("pulled") / "solution"
     done = lurewire(environment(origin, "Owner", "Log Analytics Reader"), "pull", str(folder), "--sample", "5")
     assert done.returncode == 0, done.stderr
+    assert "watchlist doors: 1 of its items have no value of 'door', its search key" in done.stderr
     return folder
 
 
@@ -126,6 +157,10 @@ def test_it_deploys_into_another_and_is_equal_there(
     assert counts["analytic-rules"] >= 4
     assert (counts["playbooks"], counts["automation-rules"]) == (1, 1)
     assert counts["dcrs"] >= 3
+    assert counts["watchlists"] == 2
+    found = empty.query("_GetWatchlist('doors') | project SearchKey, floor, since | order by SearchKey asc")
+    assert [list(row.values()) for row in found] == [["[x]", "1, left", ""], ['a "b\nc', "3", ""], ["new", "", "2026"]]
+    assert empty.query("_GetWatchlist('bare') | project door") == []
 
 
 def test_nothing_of_the_source_and_no_secret_is_in_the_files(origin: Started, pulled: Path) -> None:

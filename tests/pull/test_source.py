@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -307,12 +309,34 @@ def test_tables_as_azure_shows_them() -> None:
 
 
 def test_a_watchlist_is_its_items() -> None:
-    items = [
+    items: list[dict[str, Any]] = [
         {"properties": {"itemsKeyValue": {"b": "2", "a": "x,y"}}},
         {"properties": {"itemsKeyValue": {"a": "1"}}},
+        {"properties": {"itemsKeyValue": {"a": "2\r3", "b": {"é": [1, None]}}}},
         {},
     ]
-    made = watchlist_resource({"displayName": "W", "itemsSearchKey": "a", "created": "now", "watchlistId": "1"}, items)
-    assert made["rawContent"] == 'a,b\n1,\n"x,y",2\n'
+    given = {"displayName": "W", "itemsSearchKey": "a", "created": "now", "watchlistId": "1"}
+    made, notes = watchlist_resource(given, items)
+    assert list(csv.reader(io.StringIO(made["rawContent"], newline=""))) == [
+        ["a", "b"],
+        ["1", ""],
+        ["2\r3", '{"é":[1,null]}'],
+        ["x,y", "2"],
+    ]
+    assert watchlist_resource({"itemsSearchKey": "a"}, [])[0]["rawContent"] == "a\r\n"
+    assert notes == []
     assert "watchlistId" not in made
     assert (made["displayName"], made["itemsSearchKey"], made["numberOfLinesToSkip"]) == ("W", "a", 0)
+
+
+def test_what_does_not_deploy_of_a_watchlist_is_told() -> None:
+    items: list[dict[str, Any]] = [
+        {"properties": {"itemsKeyValue": one}} for one in ({"a": " "}, {"b": "2"}, {"a": "1"})
+    ]
+    made, notes = watchlist_resource({"itemsSearchKey": "a"}, items)
+    assert made["rawContent"] == "a\r\n1\r\n"
+    assert notes == ["2 of its items have no value of 'a', its search key; no upload can have them, nor the file"]
+    items = [{"properties": {"itemsKeyValue": {"a": f"{number}{'x' * 1_000}"}}} for number in range(4_000)]
+    _, (note,) = watchlist_resource({"itemsSearchKey": "a"}, items)
+    assert note.startswith("its content has 4022893 bytes")
+    assert note.endswith("and does not deploy: an upload has 3984588 at most")

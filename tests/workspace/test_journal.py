@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lurewire.core.log import configure
 from lurewire.workspace.frames import DamagedSegment, Frame, SegmentReader, frame_parts, segment_head
 from lurewire.workspace.journal import Entry, Journal, JournalError
 
@@ -206,6 +209,63 @@ def test_full_disk_loses_nothing_and_promises_nothing(log: Log, monkeypatch: pyt
     journal.close(0)
 
 
+@pytest.mark.parametrize("error", [MemoryError("no room for the frame"), ValueError("a mistake of ours")])
+def test_any_error_of_a_write_refuses_its_group_and_nothing_else(
+    log: Log, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    journal, _ = log.open()
+    log.write(journal, b"before")
+    real = os.writev
+
+    def fail(file: int, buffers: Sequence[Any]) -> int:
+        real(file, [bytes(buffers[0])[:5]])
+        raise error
+
+    monkeypatch.setattr(os, "writev", fail)
+    journal.append(Entry(1, 7, b"", b"refused"))
+    log.until(lambda: bool(log.failed))
+    assert str(error) in str(log.failed[0][1])
+    monkeypatch.setattr(os, "writev", real)
+    assert log.write(journal, b"after") == [2]
+    journal.close(0)
+    journal, _ = log.open()
+    assert bodies(journal) == [(1, b"before"), (2, b"after")]
+    journal.close(0)
+
+
+def test_a_frame_that_cannot_be_built_is_refused(log: Log) -> None:
+    journal, _ = log.open()
+    journal.append(Entry(1, 1 << 70, b"", b"received when no clock can say"))
+    log.until(lambda: bool(log.failed))
+    assert log.write(journal, b"next") == [1]
+    journal.close(0)
+
+
+def test_what_was_written_and_could_not_be_told_is_there_at_the_next_start(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, _ = log.open()
+    log.write(journal, b"told")
+
+    def fail(_entries: Sequence[Entry]) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(journal, "_on_synced", fail)
+    journal.append(Entry(1, 7, b"", b"not told"))
+    log.until(lambda: len(log.failed) == 1)
+    monkeypatch.undo()
+    journal.append(Entry(1, 7, b"", b"too late"))
+    log.until(lambda: len(log.failed) == 2)
+    assert [str(error) for _, error in log.failed] == [
+        "the journal takes nothing until the next start: a mistake of ours"
+    ] * 2
+    journal.close(1)
+    journal, waiting = log.open(loaded=1)
+    assert [frame.commit for frame in waiting] == [2]
+    assert bodies(journal) == [(1, b"told"), (2, b"not told")]
+    journal.close(1)
+
+
 def test_disk_that_cannot_take_back_a_write_ends_writing(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     journal, _ = log.open()
     log.write(journal, b"before")
@@ -220,6 +280,63 @@ def test_disk_that_cannot_take_back_a_write_ends_writing(log: Log, monkeypatch: 
     journal.append(Entry(1, 7, b"", b"second"))
     log.until(lambda: len(log.failed) == 2)
     assert "until the next start" in str(log.failed[1][1])
+    journal.append(Entry(1, 7, b"", b"third"))
+    log.until(lambda: len(log.failed) == 3)
+    assert log.failed[1][1] is not log.failed[2][1], "what is raised again and again keeps all who raised it"
+    journal.close(0)
+
+
+def test_a_log_without_room_stops_nothing(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is on the disk that is full: nobody waits, and no part of a frame stays."""
+    journal, _ = log.open()
+    log.write(journal, b"before")
+    real = os.writev
+
+    def full(file: int, buffers: Sequence[Any]) -> int:
+        real(file, [bytes(buffers[0])[:5]])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    configure(stream=Full())
+    try:
+        monkeypatch.setattr(os, "writev", full)
+        journal.append(Entry(1, 7, b"", b"refused"))
+        log.until(lambda: bool(log.failed))
+        monkeypatch.setattr(os, "writev", real)
+        assert log.write(journal, b"after") == [2]
+    finally:
+        structlog.reset_defaults()
+    journal.close(0)
+    journal, _ = log.open()
+    assert bodies(journal) == [(1, b"before"), (2, b"after")]
+    journal.close(0)
+
+
+def test_a_segment_that_fails_to_close_is_not_written_to_again(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, _ = log.open(segment_bytes=1)
+    log.write(journal, b"before")
+    real = os.close
+
+    def fail(file: int) -> None:
+        real(file)
+        if file == full:
+            monkeypatch.undo()
+            raise OSError(errno.EIO, "Input/output error")
+
+    full = journal._file
+    monkeypatch.setattr(os, "close", fail)
+    journal.append(Entry(1, 7, b"", b"refused"))
+    log.until(lambda: bool(log.failed))
+    other = log.folder.parent / "other"
+    other.write_bytes(b"of somebody else")
+    with other.open("r+b") as file:
+        assert file.fileno() == full, "the number is another file's now"
+        assert log.write(journal, b"after") == [2]
+    assert other.read_bytes() == b"of somebody else"
+    assert bodies(journal) == [(1, b"before"), (2, b"after")]
     journal.close(0)
 
 

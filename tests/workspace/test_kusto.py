@@ -73,7 +73,6 @@ def test_commands(cloud: Cloud, token: str) -> None:
         ("/v2/rest/query", "print |", {}, "SyntaxError", "Syntax error: SYN"),
         ("/v2/rest/query", "Nope", {}, "SemanticError", "Semantic error: SEM0100"),
         ("/v2/rest/query", ".show tables", {}, "BadRequest", "a command goes to"),
-        ("/v2/rest/query", "print 1", {"db": "nope"}, "BadRequest", "'nope' could not be found"),
         ("/v2/rest/query", "print 1", {"db": None}, "BadRequest", "could not be found"),
         ("/v2/rest/query", "print 1", {"properties": {"Options": {"query_now": 1}}}, "BadRequest", "'query_now'"),
         ("/v2/rest/query", "print 1", {"properties": {"Parameters": {"a": 1}}}, "BadRequest", "parameters"),

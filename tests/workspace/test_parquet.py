@@ -128,16 +128,17 @@ async def test_a_file_again_into_a_table_that_was_made_again(exported: Path, oth
 async def test_room_that_only_the_unacknowledged_take(
     exported: Path, other: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append, acknowledged = other.append, asyncio.Event()
+    submit, acknowledged = other._intake.submit, asyncio.Event()
 
-    async def refuses_until_the_loop_had_its_turn(*given: Any, **named: Any) -> int:
+    async def refuses_until_the_loop_had_its_turn(*given: Any, **named: Any) -> Any:
         if not acknowledged.is_set():
             asyncio.get_running_loop().call_soon(acknowledged.set)
             raise Overloaded("full")
-        return int(await append(*given, **named))
+        return await submit(*given, **named)
 
-    monkeypatch.setattr(other, "append", refuses_until_the_loop_had_its_turn)
+    monkeypatch.setattr(other._intake, "submit", refuses_until_the_loop_had_its_turn)
     assert await other.import_table("T_CL", exported) == 4
+    assert acknowledged.is_set()
 
 
 async def test_row_groups_are_bounded_by_size(
@@ -167,7 +168,7 @@ async def test_after_a_stop_half_way_the_rest_comes(
     pq.write_table(many, tmp_path / "many.parquet")
     async with started(tmp_path / "w", clock) as first:
         await table(first)
-        append, calls = first.append, 0
+        append, calls = first.append_patiently, 0
 
         async def fails(*given: Any, **named: Any) -> int:
             nonlocal calls
@@ -176,7 +177,7 @@ async def test_after_a_stop_half_way_the_rest_comes(
                 raise OSError("the process is gone")
             return int(await append(*given, **named))
 
-        monkeypatch.setattr(first, "append", fails)
+        monkeypatch.setattr(first, "append_patiently", fails)
         with pytest.raises(OSError, match="gone"):
             await first.import_table("T_CL", tmp_path / "many.parquet")
     async with started(tmp_path / "w", clock) as second:

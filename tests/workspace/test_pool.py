@@ -5,6 +5,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from lurewire.kql import Column, KqlError, KqlType
@@ -23,7 +24,7 @@ ENDLESS = "select sum(a.range * b.range) from range(10000000) a, range(10000000)
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[QueryPool]:
-    engine = Engine(tmp_path, memory_mb=256, checkpoint_mb=16)
+    engine = Engine(tmp_path, memory_mb=256, spill_mb=1_000, checkpoint_mb=16)
     engine.open()
     made = QueryPool(engine, workers=2, queue=5)
     made.start()
@@ -38,6 +39,14 @@ def endless(cursor: Any) -> Any:
 
 def one(cursor: Any) -> Any:
     return cursor.execute("select 1").fetchall()
+
+
+async def test_no_statement_changes_a_setting(pool: QueryPool) -> None:
+    def loosen(cursor: Any) -> None:
+        cursor.execute("set max_temp_directory_size = '1TB'")
+
+    with pytest.raises(duckdb.InvalidInputException, match="locked"):
+        await pool.run(loosen, "people", 10)
 
 
 async def test_time_limit_stops_the_query_and_frees_the_worker(pool: QueryPool) -> None:

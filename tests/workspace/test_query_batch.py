@@ -64,7 +64,7 @@ def test_each_query_has_its_own_answer(cloud: Cloud, workspace_id: str, token: s
         "one": (200, None),
         "syntax": (400, "BadArgumentError"),
         "right": (403, "InsufficientAccessError"),
-        "unknown": (404, "WorkspaceNotFoundError"),
+        "unknown": (403, "InsufficientAccessError"),
         "path": (404, "PathNotFoundError"),
         7: (400, "BadArgumentError"),
         "method": (400, "BadArgumentError"),

@@ -124,7 +124,7 @@ def test_sources_of_a_result(cloud: Cloud, ids: dict[str, str], token: str) -> N
     ("named", "status", "code", "words"),
     [
         (["third"], 403, "InsufficientAccessError", "insufficient access"),
-        (["nowhere"], 400, "BadArgumentError", "could not be found"),
+        (["nowhere"], 403, "InsufficientAccessError", "insufficient access"),
         (["second"] * 3, 200, "", ""),
         ([7], 400, "BadArgumentError", ""),
     ],
@@ -169,9 +169,10 @@ def test_a_query_names_another_workspace(cloud: Cloud, ids: dict[str, str], toke
         ("workspace('third').Shared_CL | count", 403, "InsufficientAccessError", "insufficient access"),
         ("workspace('third').Nothing_CL", 403, "InsufficientAccessError", "insufficient access"),
         ("union isfuzzy=true Shared_CL, workspace('third').Shared_CL", 403, "InsufficientAccessError", ""),
-        ("workspace('nowhere').Shared_CL", 400, "BadArgumentError", "'nowhere' could not be found"),
+        ("workspace('nowhere').Shared_CL", 403, "InsufficientAccessError", "insufficient access"),
         ("workspace('second').Nothing_CL", 400, "BadArgumentError", "'Nothing_CL'"),
-        ("workspace('second').Few()", 400, "BadArgumentError", "of another workspace"),
+        ("workspace('second').Nothing()", 400, "BadArgumentError", "in another workspace"),
+        ("workspace('third').Nothing()", 403, "InsufficientAccessError", "insufficient access"),
         ("restrict access to (*); workspace('second').Shared_CL", 400, "BadArgumentError", "not this workspace"),
     ],
 )
@@ -195,6 +196,59 @@ def test_a_saved_function_names_another_workspace_with_the_callers_rights(
     first = cloud.token("reader of the first alone", (READER, WORKSPACE), resource=LOGS)
     assert ask(cloud, path, first, {"query": "Beyond | count"}).status_code == 403
     assert rows(ask(cloud, path, first, {"query": "Shared_CL | count"})) == [[2]]
+
+
+def test_a_query_calls_a_function_of_another_workspace(cloud: Cloud, ids: dict[str, str], token: str) -> None:
+    for alias, parameters, query in (
+        ("Whose", "", "Shared_CL | project who"),
+        ("Wild", "", "union withsource=source * | where source endswith 'Shared_CL' | project who"),
+        ("Sought", "", "search * | where isnotempty(who) | project who"),
+        ("Found", "", "find where who != '' project who | project who"),
+        ("From", "first: string", "Whose | where who == first | union (workspace('lurewire').Shared_CL | project who)"),
+    ):
+        body = {"category": "c", "displayName": alias, "functionAlias": alias, "query": query}
+        cloud.put(f"{SECOND}/savedSearches/{alias.lower()}", {"properties": body | {"functionParameters": parameters}})
+    path = f"/v1/workspaces/{ids[WORKSPACE]}/query"
+    assert rows(ask(cloud, path, token, {"query": "workspace('second').Whose | sort by who asc"})) == [["c"], ["d"]]
+    for name in ("Wild", "Sought", "Found()"):
+        answer = ask(cloud, path, token, {"query": f"workspace('second').{name} | sort by who asc"})
+        assert rows(answer) == [["c"], ["d"]]
+    both = {"query": "workspace('second').From('d') | sort by who asc"}
+    assert rows(ask(cloud, path, token, both)) == [["a"], ["b"], ["d"]]
+    within = {"query": "workspace('second').Whose()", "timespan": "2026-01-01/P1D"}
+    assert rows(ask(cloud, path, token, within)) == [["d"]]
+    assert ask(cloud, path, token, {"query": "Whose()"}).status_code == 400, "it is no function here"
+    first = cloud.token("reader of the first only", (READER, WORKSPACE), resource=LOGS)
+    assert ask(cloud, path, first, {"query": "workspace('second').Whose"}).status_code == 403
+    some = grant(
+        cloud,
+        "all but Shared_CL of both",
+        ["*/read"],
+        ["Microsoft.OperationalInsights/workspaces/query/Shared_CL/read"],
+        GROUP,
+    )
+    for name in ("Whose", "Wild", "Sought", "Found", "From('d')"):
+        assert ask(cloud, path, some, {"query": f"workspace('second').{name}"}).status_code == 403
+
+
+def test_several_results_read_what_is_drawn_once(cloud: Cloud, ids: dict[str, str], token: str) -> None:
+    path = f"/v1/workspaces/{ids[WORKSPACE]}/query"
+    for source in ("Shared_CL", "workspace('second').Shared_CL"):
+        text = f"{source} | extend drawn = rand() | fork (project who, drawn) (project who, drawn) (count)"
+        for asked in ({"query": text}, {"query": text, "timespan": "2026-01-01/P1D"}):
+            answer = ask(cloud, path, token, asked)
+            first, second, count = (table["rows"] for table in answer.json()["tables"])
+            assert sorted(first) == sorted(second), answer.text
+            assert count == [[len(first)]] != [[0]]
+    some = grant(
+        cloud,
+        "all but Shared_CL, of what is drawn",
+        ["*/read"],
+        ["Microsoft.OperationalInsights/workspaces/query/Shared_CL/read"],
+        GROUP,
+    )
+    drawn = {"query": "Shared_CL | sample 1 | fork (count) (project z = 1)"}
+    assert ask(cloud, path, some, drawn).status_code == 403
 
 
 def test_a_rule_reads_no_other_workspace(cloud: Cloud, ids: dict[str, str]) -> None:

@@ -39,10 +39,9 @@ async def test_each_table_by_its_own_retention(workspace: Workspace, clock: Manu
         "Short_CL": TablePolicy(days=4),
         "Long_CL": TablePolicy(days=4, total_days=60),
     }
-    for table in ("Short_CL", "Default_CL", "Long_CL", "List_CL"):
+    for table in ("Short_CL", "Default_CL", "Long_CL"):
         await workspace.create_table(table, COLUMNS)
         await add(workspace, table, "old", 10, TimeGenerated="2020-01-01T00:00:00Z")
-    workspace.tables.share_watchlist("list", "List_CL")
     clock.advance(4 * DAY)
     assert await workspace.retention.sweep() == 0, "age is counted from the time of receipt"
     clock.advance(1)
@@ -53,8 +52,43 @@ async def test_each_table_by_its_own_retention(workspace: Workspace, clock: Manu
     assert await workspace.retention.sweep() == 13
     clock.advance(30 * DAY)
     assert await workspace.retention.sweep() == 10
-    tables = ("Short_CL", "Default_CL", "Long_CL", "List_CL")
-    assert [await count(workspace, table) for table in tables] == [0, 0, 0, 10], "a watchlist does not age"
+    assert [await count(workspace, table) for table in ("Short_CL", "Default_CL", "Long_CL")] == [0, 0, 0]
+
+
+async def test_what_a_watchlist_holds_does_not_age(workspace: Workspace, clock: ManualClock) -> None:
+    def row(item: str, status: str, *, of: str = "watchlist-item") -> dict[str, str]:
+        return {
+            "WatchlistId": "w",
+            "_DTItemId": item,
+            "WatchlistItemId": item,
+            "_DTItemStatus": status,
+            "_DTItemType": of,
+        }
+
+    early = [row("kept", "Create"), row("changed", "Create"), row("gone", "Create"), row("w", "Create", of="watchlist")]
+    await workspace.watchlists.add(early)
+    await workspace.watchlists.add([row("changed", "Update"), row("gone", "Delete")])
+    clock.advance(31 * DAY)
+    assert await workspace.retention.sweep() == 3
+    left = (await workspace.query("Watchlist | project _DTItemId, _DTItemStatus | order by _DTItemId asc")).values()
+    assert left == [("changed", "Update"), ("kept", "Create"), ("w", "Create")]
+
+
+async def test_items_whose_time_is_over_are_deleted(workspace: Workspace, clock: ManualClock) -> None:
+    common = {"WatchlistId": "w", "_DTItemStatus": "Create", "_DTItemType": "watchlist-item", "WatchlistItem": {}}
+    ends = {"none": None, "soon": "2026-11-22T13:00:00Z", "later": "2026-11-23T12:00:00Z"}
+    await workspace.watchlists.add(
+        common | {"_DTItemId": name, "WatchlistItemId": name, "TimeToLive": end} for name, end in ends.items()
+    )
+    assert await workspace.watchlists.expire() == 0
+    clock.advance(3600)
+    assert await workspace.watchlists.expire() == 1
+    assert await workspace.watchlists.expire() == 0
+    again = common | {"_DTItemId": "soon", "WatchlistItemId": "soon", "TimeToLive": "2026-11-24T12:00:00Z"}
+    await workspace.watchlists.add([again])
+    assert await workspace.watchlists.expire() == 0
+    left = await workspace.watchlists.items("w", after="", most=10)
+    assert [item["WatchlistItemId"] for item in left] == ["later", "none", "soon"]
 
 
 async def test_in_batches_between_loads(tmp_path: Path, clock: ManualClock) -> None:

@@ -187,7 +187,7 @@ async def test_watchlists(filled: Workspace) -> None:
     message = await refusal(filled, "_GetWatchlist('vip') | project SearchKey")
     assert message == "_GetWatchlist(): there is no watchlist with the alias 'vip'"
     await filled.create_table("Vip_CL", [])
-    filled.tables.share_watchlist("vip", "Syslog")
+    filled.tables.share_watchlist("vip", filled.tables.table("Syslog"))
     long_after = (RECEIVED + timedelta(days=9), RECEIVED + timedelta(days=10))
     assert await rows(filled, "_GetWatchlist('vip') | project Computer", timespan=long_after) == [("c",)]
     assert await rows(filled, "_GetWatchlistAlias") == [("vip",)]

@@ -190,6 +190,38 @@ def test_retention_of_a_table(cloud: Cloud) -> None:
     assert shown(sent_back) == (45, 45, 0, False, True, 45)
 
 
+def test_retention_of_a_table_follows_the_workspaces(cloud: Cloud) -> None:
+    cloud.put(SECOND, {"location": "local", "properties": {"retentionInDays": 60}})
+    plain, pinned = f"{SECOND}/tables/Follows_CL", f"{SECOND}/tables/Pinned_CL"
+    cloud.put(plain, table_body("Follows_CL", TIME))
+    body = table_body("Pinned_CL", TIME)
+    body["properties"] |= {"totalRetentionInDays": 90}
+    etag = cloud.put(pinned, body)["etag"]
+    cloud.put(SECOND, {"location": "local", "properties": {"retentionInDays": 120}})
+
+    def days(shown: dict[str, Any]) -> tuple[Any, ...]:
+        got = shown["properties"]
+        names = ("retentionInDays", "totalRetentionInDays", "archiveRetentionInDays")
+        return (*(got[name] for name in names), got["retentionInDaysAsDefault"], got["totalRetentionInDaysAsDefault"])
+
+    assert days(call(cloud, "GET", plain).json()) == (120, 120, 0, True, True)
+    shown = call(cloud, "GET", pinned).json()
+    assert days(shown) == (120, 120, 0, True, False), "rows stay as long as the longer of both says"
+    assert shown["etag"] == etag, "nobody has changed it"
+    listed = {one["name"]: days(one) for one in call(cloud, "GET", f"{SECOND}/tables").json()["value"]}
+    assert listed["Follows_CL"] == (120, 120, 0, True, True)
+    sent_back = {"schema": {"name": "Follows_CL"}, "retentionInDays": 180, "totalRetentionInDays": 120}
+    sent_back["schema"] = call(cloud, "GET", plain).json()["properties"]["schema"]
+    answer = call(
+        cloud, "PUT", plain, {"properties": sent_back}
+    )  # as az does, with the total of now and without its mark
+    assert days(answer.json()) == (180, 180, 0, False, True)
+    same = {"retentionInDays": 180, "retentionInDaysAsDefault": True, "schema": sent_back["schema"]}
+    assert days(call(cloud, "PUT", plain, {"properties": same}).json())[3] is False, "a mark makes no default of it"
+    cloud.put(SECOND, {"location": "local", "properties": {"retentionInDays": 60}})
+    assert days(call(cloud, "GET", pinned).json()) == (60, 90, 30, True, False)
+
+
 def test_columns_by_patch(cloud: Cloud) -> None:
     url = f"{WORKSPACE}/tables/Patched_CL"
     cloud.put(url, table_body("Patched_CL", TIME | {"a": "int"}) | {"tags": {"x": "y"}})

@@ -238,7 +238,8 @@ class _Pull:
             except Unreadable as error:
                 self._missed(WATCHLISTS.folder, f"watchlist {alias}", error)
                 continue
-            properties = watchlist_resource(body.get("properties") or {}, items)
+            properties, notes = watchlist_resource(body.get("properties") or {}, items)
+            self._report.notes += (f"watchlist {alias}: {note}" for note in notes)
             self._put(WATCHLISTS, alias, [self._resource(WATCHLISTS, body | {"name": alias}, properties)])
 
     def _playbooks(self, named: frozenset[str]) -> None:

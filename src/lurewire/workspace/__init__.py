@@ -20,6 +20,8 @@ from lurewire.workspace.resources import TABLE, resource_types
 from lurewire.workspace.routes import query_routes
 from lurewire.workspace.service import UnknownTable, Workspace, Workspaces
 from lurewire.workspace.streams import FlowDefinition, Stream, StreamDefinition, misfits
+from lurewire.workspace.watchlist_items import watchlist_routes
+from lurewire.workspace.watchlists import Watchlists
 
 __all__ = [
     "LIMITS",
@@ -49,6 +51,7 @@ __all__ = [
     "Tables",
     "TooManyQueries",
     "UnknownTable",
+    "Watchlists",
     "Workspace",
     "Workspaces",
     "builtin_schema",
@@ -60,4 +63,5 @@ __all__ = [
     "query_routes",
     "resource_types",
     "shared_key_routes",
+    "watchlist_routes",
 ]

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lurewire.workspace.errors import Throttled
+from lurewire.workspace.held import HeldAnswers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from lurewire.core.clock import Clock
     from lurewire.core.limits import Limits
+    from lurewire.workspace.held import Hold
 
 _REMEMBERED = 1024  # users; above it those that ask for nothing now are forgotten
 _BUSY_SECONDS = 5
@@ -43,6 +45,7 @@ class Admission:
         self._queue = limits["workspace.query_queue"]
         self._patience = float(limits["workspace.query_queue_seconds"])
         self._users: dict[str, _User] = {}
+        self.held = HeldAnswers(limits)
 
     def count(self, user: str) -> None:
         """Count a query of `user`, before anything is done for it. Raises `Throttled`."""
@@ -54,15 +57,23 @@ class Admission:
         known.queries += 1
 
     @contextlib.asynccontextmanager
-    async def turn(self, user: str) -> AsyncIterator[None]:
-        """Wait for one of the user's places, and hold it. Raises `Throttled` where too many or too long wait."""
+    async def turn(self, user: str) -> AsyncIterator[Hold]:
+        """Wait for one of the user's places and until readers have left room for the answer. Raises `Throttled` where too many or too long wait.
+
+        The place is free again afterwards; what the answer holds is, where no error ended the turn, the caller's to release.
+        """
         known = self._user(user)
         if known.running >= self._at_once:
             await self._wait(known)
         else:
             known.running += 1
         try:
-            yield
+            hold = await self.held.begin(user)
+            try:
+                yield hold
+            except BaseException:
+                hold.release()
+                raise
         finally:
             self._leave(known)
 

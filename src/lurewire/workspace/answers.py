@@ -12,35 +12,82 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
+from lurewire.core.log import get_logger
 from lurewire.workspace.cells import json_cells
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
+    from starlette.types import Message, Receive, Scope, Send
+
+    from lurewire.workspace.api import Answered
     from lurewire.workspace.models import Prefer
     from lurewire.workspace.query import QueryResult
 
+_log = get_logger("workspace.answers")
+
 _INLINE_ROWS = 200  # more are encoded off the event loop, and what is larger
 _INLINE_BYTES = 256 << 10
+_CHUNK_BYTES = 256 << 10  # of rows that are encoded at a time: it holds the interpreter, and both forms are in memory
+_PIECE_BYTES = 256 << 10  # of an answer: what a reader has to take in the time that it has
 
 _ENCODER = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
 Sources = list[dict[str, Any]]
 
 
-def respond(result: QueryResult, prefer: Prefer, sources: Sources) -> Response:
-    """The answer to one query; a large one is encoded and sent batch by batch."""
-    size = sum(batch.nbytes for one in _all(result) for batch in one.batches)
-    if size <= _INLINE_BYTES and sum(one.rows for one in _all(result)) <= _INLINE_ROWS:
-        return Response(b"".join(parts(result, prefer, sources)), media_type="application/json")
-    return StreamingResponse(in_chunks(parts(result, prefer, sources)), media_type="application/json")
+class Streamed(StreamingResponse):
+    """An answer that is sent piece by piece: at its end, however it ends, `release` is called and `pieces` are closed.
+
+    A reader that takes no piece for `seconds` is left; what it has is no JSON.
+    """
+
+    def __init__(
+        self, pieces: AsyncGenerator[bytes], seconds: float, release: Callable[[], None] = lambda: None
+    ) -> None:
+        super().__init__(pieces, media_type="application/json")
+        self._pieces = pieces
+        self._seconds = seconds
+        self._release = release
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._release()
+            await self._pieces.aclose()
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the pieces; without an end where the reader is left, so that the server closes the connection."""
+
+        async def patiently(message: Message) -> None:
+            async with asyncio.timeout(self._seconds):
+                await send(message)
+
+        try:
+            await super().stream_response(patiently)
+        except TimeoutError:
+            _log.warning("the reader of an answer takes nothing: the answer is dropped", seconds=self._seconds)
 
 
-async def in_chunks(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks, each made on the one thread for this: several would take the interpreter from the event loop in turn."""
+def respond(answered: Answered, prefer: Prefer, seconds: float) -> Response:
+    """The answer to one query; a large one is encoded and sent batch by batch, to a reader as `Streamed` has it."""
+    result, sources, hold = answered.result, answered.sources, answered.hold
+    if result.bytes <= _INLINE_BYTES and sum(one.rows for one in _all(result)) <= _INLINE_ROWS:
+        try:
+            return Response(b"".join(parts(result, prefer, sources)), media_type="application/json")
+        finally:
+            hold.release()
+    return Streamed(in_chunks(parts(result, prefer, sources)), seconds, hold.release)
+
+
+async def in_chunks(chunks: Iterator[bytes]) -> AsyncGenerator[bytes]:
+    """The chunks in pieces, each made on the one thread for this: several would take the interpreter from the event loop in turn."""
     loop = asyncio.get_running_loop()
     while chunk := await loop.run_in_executor(_ENCODER, next, chunks, b""):
-        yield chunk
+        for at in range(0, len(chunk), _PIECE_BYTES):
+            yield chunk[at : at + _PIECE_BYTES]
 
 
 def parts(result: QueryResult, prefer: Prefer, sources: Sources) -> Iterator[bytes]:
@@ -65,13 +112,18 @@ def row_chunks(result: QueryResult) -> Iterator[bytes]:
     """The rows of one result as the inside of a JSON array, a batch at a time."""
     kinds = [column.type for column in result.columns]
     first = True
-    for batch in result.batches:
-        if not batch.num_rows:
-            continue
+    for batch in (part for whole in result.batches for part in _in_parts(whole)):
         cells = [json_cells(column, kind) for column, kind in zip(batch.columns, kinds, strict=True)]
         text = msgspec.json.encode(list(zip(*cells, strict=True)))[1:-1]
         yield text if first else b"," + text
         first = False
+
+
+def _in_parts(batch: Any) -> Iterator[Any]:
+    """A batch in parts of about the size that is encoded at a time, each of a row at least."""
+    rows = max(1, batch.num_rows * _CHUNK_BYTES // max(batch.nbytes, 1))
+    for first in range(0, batch.num_rows, rows):
+        yield batch.slice(first, rows)
 
 
 def _extras(result: QueryResult, prefer: Prefer, sources: Sources) -> dict[str, Any]:

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lurewire.core.errors import Forbidden
+from lurewire.core.resources import InvalidResourceId, ResourceId
 from lurewire.workspace.admission import Admission
-from lurewire.workspace.errors import BadArgument, GatewayTimeout, Throttled, WorkspaceNotFound
+from lurewire.workspace.errors import BadArgument, GatewayTimeout, QueryApiError, Throttled, WorkspaceNotFound
 from lurewire.workspace.metadata import describe
 from lurewire.workspace.pool import QueryTimeout, TooManyQueries
 from lurewire.workspace.query import QueryLimits
 from lurewire.workspace.service import meant
 from lurewire.workspace.timespans import BadTimespan, parse_timespan
 from lurewire.workspace.views import ResourceView, WorkspacesView
+from lurewire.workspace.watchlist_rows import WATCHLIST
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
     from lurewire.core.http import Gatekeeper
     from lurewire.core.limits import Limits
     from lurewire.core.principal import Principal
-    from lurewire.core.resources import ResourceId
     from lurewire.workspace.catalog import Tables
+    from lurewire.workspace.held import Hold
     from lurewire.workspace.models import Prefer, QueryRequest
     from lurewire.workspace.query import QueryResult
     from lurewire.workspace.service import Workspace, Workspaces
@@ -40,7 +43,6 @@ QUERY_ACTION = "Microsoft.OperationalInsights/workspaces/query/read"
 
 _TABLE_ACTIONS = "Microsoft.OperationalInsights/workspaces/query"
 _RESOURCE_TABLE_ACTIONS = "Microsoft.Insights/logs"
-_WATCHLIST = "Watchlist"  # the table of Azure that all watchlists are rows of
 
 _RETRY_SECONDS = 5
 _NAMES_WORKSPACE = re.compile(r"\bworkspace\s*\(")
@@ -50,10 +52,17 @@ Place = tuple["ResourceId", "Workspace"]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A result, and the workspaces with the tables that it came from."""
+    """A result, the workspaces with the tables that it came from, and the memory that it holds until it is sent."""
 
     result: QueryResult
     sources: list[dict[str, Any]]
+    hold: Hold
+
+
+def drop(query: asyncio.Future[Answered]) -> None:
+    """Give back what the answer of a query that has ended holds: nobody reads it."""
+    if query.done() and not query.cancelled() and query.exception() is None:
+        query.result().hold.release()
 
 
 class QueryApi:
@@ -70,6 +79,18 @@ class QueryApi:
         """The workspace of a GUID, an ARM id or a name. Raises `WorkspaceNotFound`, and `BadArgument` for one of several."""
         return _the_one(self._workspaces.named(name), name)
 
+    def hide(self, principal: Principal, name: str, known: Sequence[Place] | None = None) -> None:
+        """Raise `Forbidden` where the principal may not query all that a name without one workspace could mean.
+
+        So what is not there is refused as what is: who may not query a workspace does not learn whether there is one.
+        `known` are the workspaces that there are, where the caller is on another thread.
+        """
+        every = self._workspaces.all() if known is None else known
+        scopes = [str(resource_id) for resource_id, _ in meant(every, name)]
+        for scope in scopes or [_scope_of(name, every)]:
+            if not self._gatekeeper.allows(principal, QUERY_ACTION, scope, data=False):
+                raise Forbidden(principal, QUERY_ACTION, scope)
+
     def check(self, principal: Principal, place: Place) -> None:
         """Raises `Forbidden` where the principal may not query a workspace."""
         if not self._gatekeeper.allows(principal, QUERY_ACTION, str(place[0]), data=False):
@@ -85,7 +106,10 @@ class QueryApi:
         for name in distinct:
             try:
                 place = self.find(name)
-            except WorkspaceNotFound as error:
+            except QueryApiError as error:
+                self.hide(principal, name)
+                if not isinstance(error, WorkspaceNotFound):
+                    raise
                 raise BadArgument.of("workspaces", error.message) from None
             if place not in places:
                 self.check(principal, place)
@@ -105,8 +129,11 @@ class QueryApi:
         def reach(name: str) -> Origin | None:
             try:
                 place = _the_one(meant(known, name), name)
-            except WorkspaceNotFound:
-                return None
+            except QueryApiError as error:
+                self.hide(principal, name, known)
+                if isinstance(error, WorkspaceNotFound):
+                    return None
+                raise
             if all(workspace is not place[1] for _, workspace in places):
                 self.check(principal, place)
                 if len(places) >= most:
@@ -128,7 +155,7 @@ class QueryApi:
         view = None
         if len(places) > 1 or _may_reach(asked.query, home[1].tables):
             origins = [place.origin(foreign=i > 0) for i, (_, place) in enumerate(places)]
-            view = WorkspacesView(origins, self._reach(principal, places))
+            view = WorkspacesView(origins, self._reach(principal, places), self._limits["workspace.copied_bytes"])
         return await self._run(principal, places, asked, prefer, view, None)
 
     async def of_resource(
@@ -140,7 +167,8 @@ class QueryApi:
         places = [place for place in self._workspaces.all() if place[1].policy.resource_access]
         if not places:
             raise WorkspaceNotFound(str(under))
-        view = ResourceView([place.origin(foreign=i > 0) for i, (_, place) in enumerate(places)], under)
+        origins = [place.origin(foreign=i > 0) for i, (_, place) in enumerate(places)]
+        view = ResourceView(origins, under, self._limits["workspace.copied_bytes"])
         return await self._run(principal, places, asked, prefer, view, under)
 
     async def _run(
@@ -159,14 +187,14 @@ class QueryApi:
             for resource_id, names in _read(places, view, tables):
                 self._check_tables(principal, resource_id, under, names)
 
-        limits = QueryLimits(
-            self._limits["workspace.query_rows"], self._limits["workspace.query_bytes"], self._seconds(prefer), check
-        )
+        rows, size = self._limits["workspace.query_rows"], self._limits["workspace.query_bytes"]
         with _told():
-            async with self.admission.turn(principal.object_id):
+            async with self.admission.turn(principal.object_id) as hold:
+                limits = QueryLimits(rows, size, self._seconds(prefer), check, hold.ready)
                 result = await home.query(asked.query, timespan=timespan, limits=limits, view=view)
-        read = _read(places, view, result.tables)
-        return Answered(result, [{"resourceId": str(one), "tables": names} for one, names in read])
+                hold.settle(result.bytes)
+                read = _read(places, view, result.tables)
+        return Answered(result, [{"resourceId": str(one), "tables": names} for one, names in read], hold)
 
     def _check_tables(
         self, principal: Principal, workspace: ResourceId, under: ResourceId | None, tables: Sequence[str]
@@ -192,6 +220,13 @@ class QueryApi:
     def _seconds(self, prefer: Prefer) -> float:
         seconds = self._limits["workspace.query_default_seconds"] if prefer.wait is None else prefer.wait
         return float(min(max(1, seconds), self._limits["workspace.query_max_seconds"]))
+
+
+def _scope_of(name: str, known: Sequence[Place]) -> str:
+    """Where the right to query a workspace is asked for that is not there: at its id, else at the whole subscription."""
+    with contextlib.suppress(InvalidResourceId):
+        return str(ResourceId.parse(name))
+    return f"/subscriptions/{known[0][0].subscription}" if known else "/"
 
 
 def _the_one(found: Sequence[Place], name: str) -> Place:
@@ -226,7 +261,7 @@ def _read(
     read = []
     for resource_id, workspace in places:
         own = {name for catalog, name in named if catalog is workspace.tables}
-        names = {_WATCHLIST if workspace.tables.is_watchlist(name) else name for name in own}
+        names = {WATCHLIST if workspace.tables.is_watchlist(name) else name for name in own}
         if names or (view is None and resource_id is home_id):
             read.append((resource_id, sorted(names)))
     return read

@@ -16,11 +16,12 @@ from starlette.datastructures import QueryParams
 from lurewire.core.errors import WireError
 from lurewire.core.log import get_logger
 from lurewire.workspace.answers import in_chunks, parts
-from lurewire.workspace.errors import BadArgument, PathNotFound, answer_to, error_body
+from lurewire.workspace.api import drop
+from lurewire.workspace.errors import BadArgument, PathNotFound, QueryApiError, answer_to, error_body
 from lurewire.workspace.models import BatchElement, Prefer, QueryRequest, decode, query_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from lurewire.core.principal import Principal
     from lurewire.workspace.api import Answered, QueryApi
@@ -32,7 +33,7 @@ _AGE = {"Age": "0"}
 
 async def answer_all(
     api: QueryApi, principal: Principal, elements: Sequence[BatchElement], at_once: int
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """The body of a batch's answer: at most `at_once` queries run, and as many results are held, at a time.
 
     Closing it stops what runs.
@@ -55,6 +56,7 @@ async def answer_all(
                 async for chunk in in_chunks(_answer(task, running[task], comma)):
                     yield chunk
                 comma = b","
+                drop(task)
                 del running[task]
                 start()
         yield b"]}" if elements else b'{"responses":[]}'
@@ -64,11 +66,16 @@ async def answer_all(
         for task in running:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
+            drop(task)
 
 
 async def _run(api: QueryApi, principal: Principal, element: BatchElement) -> Answered:
     api.admission.count(principal.object_id)
-    home = api.find(element.workspace)
+    try:
+        home = api.find(element.workspace)
+    except QueryApiError:
+        api.hide(principal, element.workspace)
+        raise
     api.check(principal, home)
     prefer = Prefer.parse([element.header("prefer")])
     return await api.of_workspace(principal, home, _asked(element), prefer)

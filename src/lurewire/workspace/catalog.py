@@ -116,7 +116,7 @@ class Tables:
         self._tables: dict[str, StoredTable] = {}
         self._kql: dict[str, Table] = {}
         self._functions: dict[str, tuple[str, SavedFunction]] = {}
-        self._watchlists: dict[str, str] = {}
+        self._watchlists: dict[str, Table] = {}
         self._lock = threading.RLock()
         self.version = 0
         """Rises with every change of a schema or function: the key of whatever is compiled against it."""
@@ -181,9 +181,9 @@ class Tables:
 
         Those that ASIM's parsers look for, whether or not anyone made them, are empty where nobody did.
         """
-        name = self._watchlists.get(alias)
-        if name is not None:
-            return self.table(name)
+        found = self._watchlists.get(alias)
+        if found is not None:
+            return found
         columns = standard_watchlist(alias)
         if columns is None:
             return None
@@ -195,15 +195,14 @@ class Tables:
         return sorted(self._watchlists)
 
     def is_watchlist(self, name: str) -> bool:
-        """Whether a stored table is a watchlist's."""
-        return name in self._watchlists.values()
+        """Whether what a query calls so are the items of a watchlist."""
+        return any(table.name == name for table in self._watchlists.values())
 
-    def share_watchlist(self, alias: str, table: str | None) -> None:
-        """Make a stored table the watchlist of an alias, or with None take the alias away."""
+    def share_watchlist(self, alias: str, table: Table | None) -> None:
+        """Make a relation the watchlist of an alias, or with None take the alias away."""
         with self._lock:
-            self._watchlists.pop(alias, None)
-            if table is not None:
-                self._watchlists[alias] = table
+            kept = {name: other for name, other in self._watchlists.items() if name != alias}
+            self._watchlists = kept if table is None else kept | {alias: table}
             self.version += 1
 
     def allows_external(self, location: str) -> bool:

@@ -33,6 +33,11 @@ class Mistyped(Exception):
     """
 
 
+def warm() -> None:
+    """Have Arrow make its functions ready: the first call of one takes 0.4 s, once in a process."""
+    pc.cast(pa.array([], pa.string()), pa.timestamp("ns", "UTC"))
+
+
 def typed_column(values: Sequence[Any], kind: KqlType) -> pa.Array:
     """The column of values that have their type: text for datetime and guid, `msgspec.Raw` for dynamic, None for null.
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
+
+from lurewire.workspace.api import drop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine
+    from collections.abc import Awaitable
 
     from starlette.requests import Request
 
-T = TypeVar("T")
+    from lurewire.workspace.api import Answered
 
 CLIENT_GONE = 499
 """The status for a client that went away: nobody reads it; it is what access logs show."""
 
 
-async def unless_gone(request: Request, query: Coroutine[Any, Any, T] | Awaitable[T]) -> T | None:
-    """The query's answer; None where its client went away first, and the query is stopped."""
+async def unless_gone(request: Request, query: Awaitable[Answered]) -> Answered | None:
+    """The query's answer; None where its client went away first, and the query is stopped.
+
+    An answer that comes as the caller is cancelled is dropped.
+    """
     running = asyncio.ensure_future(query)
     gone = asyncio.ensure_future(_disconnected(request))
     try:
@@ -26,10 +31,13 @@ async def unless_gone(request: Request, query: Coroutine[Any, Any, T] | Awaitabl
             return running.result()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        return None
+    except BaseException:
+        running.add_done_callback(drop)
+        raise
     finally:
         gone.cancel()
         running.cancel()
+    return None
 
 
 async def _disconnected(request: Request) -> None:

@@ -48,11 +48,14 @@ class NotOpen(RuntimeError):
 class Engine:
     """One DuckDB database; every thread uses cursors of its own."""
 
-    def __init__(self, folder: Path, *, memory_mb: int, checkpoint_mb: int, geo: Geo | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, memory_mb: int, spill_mb: int, checkpoint_mb: int, geo: Geo | None = None
+    ) -> None:
         self._geo = geo
         self._file = folder / "workspace.duckdb"
         self._scratch = folder / "scratch"
         self._memory_mb = memory_mb
+        self._spill_mb = spill_mb
         self._checkpoint_mb = checkpoint_mb
         self._connection: Any = None
         self._lock = threading.Lock()
@@ -73,7 +76,6 @@ class Engine:
                 "memory_limit": f"{self._memory_mb}MB",
                 "checkpoint_threshold": f"{self._checkpoint_mb}MB",
                 "threads": str(max(1, min(4, os.cpu_count() or 1))),
-                "lock_configuration": "true",
             },
         )
         try:
@@ -86,6 +88,9 @@ class Engine:
 
     def _prepare(self, connection: Any) -> None:
         self._file.chmod(0o600)
+        # DuckDB 2.0.0 shows this setting where it comes with connect(), and does not hold it.
+        connection.execute(f"set max_temp_directory_size = '{self._spill_mb}MB'")
+        connection.execute("set lock_configuration = true")
         connection.execute(_SYSTEM)
         register_functions(connection, geo=self._geo)
         if not connection.execute("select 1 from lw.mark").fetchall():

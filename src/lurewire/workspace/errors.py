@@ -135,6 +135,48 @@ class ResourceNotFound(WireError):
         )
 
 
+class BadRequest(WireError):
+    """A property of a watchlist or an item does not fit; the message names it."""
+
+    status = 400
+    code = "BadRequest"
+
+
+class NotFound(WireError):
+    """There is no such watchlist or item."""
+
+    status = 404
+    code = "NotFound"
+
+
+class Conflict(WireError):
+    """The etag in the body is not the stored one."""
+
+    status = 409
+    code = "Conflict"
+
+
+class RequestTooLarge(WireError):
+    """The body is longer than any request of this kind needs."""
+
+    status = 413
+    code = "RequestEntityTooLarge"
+
+
+class Busy(WireError):
+    """The workspace has no room or no time for the request; it may come again."""
+
+    status = 429
+    code = "TooManyRequests"
+
+
+class NotStored(WireError):
+    """What was sent cannot be written to the disk, or the workspace is closed."""
+
+    status = 503
+    code = "ServiceUnavailable"
+
+
 class ReservedTable(WireError):
     """The name is Azure's own, and the request would change what Azure declares."""
 
@@ -163,7 +205,13 @@ def answer_to(error: Exception) -> QueryApiError | None:
         return made
     if isinstance(error, Forbidden):
         return InsufficientAccess(
-            "The provided credentials have insufficient access to perform the requested operation"
+            "The provided credentials have insufficient access to perform the requested operation",
+            {
+                "code": "UnauthorizedClient",
+                # One text for what is not there and what is not allowed: it must not tell which it is.
+                "message": f"The caller lacks '{error.action}', or what it names is not there: check the workspace's id or "
+                "name, and that a role such as Log Analytics Reader is assigned at it or above it.",
+            },
         )
     return error if isinstance(error, QueryApiError) else None
 

@@ -35,7 +35,10 @@ _MAX_GROUP_BYTES = 32 << 20
 
 
 class JournalError(Exception):
-    """The journal could not be written (disk full, device failed): nothing of the entry is stored."""
+    """The journal could not be written (disk full, device failed): nothing of the entry is stored.
+
+    Where the message says that the journal takes nothing until the next start, the next start alone knows.
+    """
 
 
 class Entry:
@@ -79,7 +82,7 @@ class Journal:
         self._seed = 0
         self._size = 0
         self._next = 1
-        self._broken: JournalError | None = None
+        self._broken: str | None = None
         self._failing = False
 
     def open(self, loaded: int) -> list[Frame]:
@@ -197,42 +200,70 @@ class Journal:
                 return
 
     def _write_group(self, group: list[Entry]) -> None:
-        try:
-            if self._broken is not None:
-                raise self._broken
-            self._write(group)
-        except JournalError as error:
-            self._on_failed(group, error)
+        """Write a group, or refuse it; nothing ends the thread, so that nobody waits for ever."""
+        if self._broken is not None:
+            self._refuse(group, self._broken)
             return
-        self._on_synced(group)
-
-    def _write(self, group: list[Entry]) -> None:
         try:
-            if self._file < 0 or self._size >= self._segment_bytes:
-                self._roll()
-            buffers: list[bytes] = []
-            for number, entry in enumerate(group, self._next):
-                entry.commit = number
-                frame = Frame(number, entry.received, entry.kind, entry.header, entry.body)
-                buffers += frame_parts(self._seed, frame)
-            written = _write_buffers(self._file, buffers)
-            os.fdatasync(self._file)
-        except OSError as error:
-            if not self._failing:  # once, however many are refused until there is room again
-                _log.error("journal write failed: nothing is taken until one succeeds", error=str(error))
-            self._failing = True
+            written = self._write(group)
+        except Exception as error:  # noqa: BLE001 - no error may leave a part of a frame behind, or somebody waiting
             self._undo()
-            raise JournalError(f"the journal cannot be written: {error}") from error
+            self._refuse(group, f"the journal cannot be written: {error}")
+            self._failed(error)
+            return
         self._size += written
         self._next += len(group)
+        told = self._tell(self._on_synced, group)
+        if told is not None:
+            # It is on disk, and nobody may hear so: sent again it would be stored twice, until the next start knows its key.
+            self._broken = f"the journal takes nothing until the next start: {told}"
+            self._refuse(group, self._broken)
         if self._failing:
             self._failing = False
             _log.info("journal writes succeed again")
 
+    def _refuse(self, group: list[Entry], message: str) -> None:
+        """With an error of the group's own: one for all would keep the frames of everybody who raised it, and their bodies."""
+        self._tell(self._on_failed, group, JournalError(message))
+
+    def _failed(self, error: Exception) -> None:
+        """Say once that writes fail, however many are refused until there is room again."""
+        if not self._failing:
+            expected = isinstance(error, OSError)
+            _log.error(
+                "journal write failed: nothing is taken until one succeeds",
+                error=str(error),
+                exc_info=None if expected else error,
+            )
+        self._failing = True
+
+    @staticmethod
+    def _tell(listener: Callable[..., None], *arguments: object) -> Exception | None:
+        """Call who is told of a group; what that raises."""
+        try:
+            listener(*arguments)
+        except Exception as error:  # noqa: BLE001 - a listener's fault must not end the thread that all others wait for
+            _log.error("what was written to the journal could not be told", exc_info=error)
+            return error
+        return None
+
+    def _write(self, group: list[Entry]) -> int:
+        """Write and sync a group; returns its bytes."""
+        if self._file < 0 or self._size >= self._segment_bytes:
+            self._roll()
+        buffers: list[bytes] = []
+        for number, entry in enumerate(group, self._next):
+            entry.commit = number
+            frame = Frame(number, entry.received, entry.kind, entry.header, entry.body)
+            buffers += frame_parts(self._seed, frame)
+        written = _write_buffers(self._file, buffers)
+        os.fdatasync(self._file)
+        return written
+
     def _roll(self) -> None:
         if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+            full, self._file = self._file, -1  # closed even where close() fails: the number may be another file's then
+            os.close(full)
         path = self._folder / f"{self._next:020d}{_SUFFIX}"
         self._seed = secrets.randbits(32)
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -240,7 +271,7 @@ class Journal:
             self._size = _write_buffers(file, [segment_head(self._seed, self._next)])
             os.fdatasync(file)
             _sync_folder(self._folder)
-        except OSError:
+        except Exception:
             os.close(file)
             path.unlink(missing_ok=True)
             raise
@@ -255,8 +286,8 @@ class Journal:
         try:
             os.ftruncate(self._file, self._size)
             os.fdatasync(self._file)
-        except OSError as error:
-            self._broken = JournalError(f"the journal failed and takes nothing until the next start: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, what is behind `_size` is not known
+            self._broken = f"the journal failed and takes nothing until the next start: {error}"
             _log.error("journal is unusable until the next start", error=str(error))
 
 

@@ -9,15 +9,15 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from lurewire.core.errors import Forbidden, Unauthenticated, WireError
 from lurewire.core.http import Audience, Needs, Public, Route
 from lurewire.kql import KqlError, timespan_from_text
-from lurewire.workspace.answers import in_chunks, row_chunks
+from lurewire.workspace.answers import Streamed, in_chunks, row_chunks
 from lurewire.workspace.api import QUERY_ACTION
 from lurewire.workspace.disconnect import CLIENT_GONE, unless_gone
-from lurewire.workspace.errors import BadArgument, WorkspaceNotFound, answer_to
+from lurewire.workspace.errors import BadArgument, QueryApiError, WorkspaceNotFound, answer_to
 from lurewire.workspace.models import Prefer, QueryRequest, read_body
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Kusto:
     def __init__(self, api: QueryApi, limits: Limits) -> None:
         self._api = api
         self._most = limits["workspace.query_body_bytes"]
+        self._answer_seconds = float(limits["workspace.answer_seconds"])
 
     def routes(self) -> list[Route]:
         """The routes; their errors are `render`'s."""
@@ -79,7 +80,12 @@ class Kusto:
         asked = await read_body(request, KustoRequest, self._most)
         try:
             place = self._api.find(asked.db or "")
-        except WorkspaceNotFound:  # to these clients 404 means that there is no such endpoint
+        except QueryApiError as error:
+            if asked.db:
+                self._api.hide(request.state.principal, asked.db)
+            if not isinstance(error, WorkspaceNotFound):
+                raise
+            # To these clients 404 means that there is no such endpoint.
             raise BadArgument.of("db", f"the database '{(asked.db or '')[:80]}' could not be found") from None
         request.state.kusto, request.state.place = asked, place
         return str(place[0])
@@ -108,7 +114,7 @@ class Kusto:
         if answered is None:
             return Response(status_code=CLIENT_GONE)
         frames = in_chunks(_frames(answered.result, request.headers.get("x-ms-client-request-id", "")))
-        return StreamingResponse(frames, media_type="application/json")
+        return Streamed(frames, self._answer_seconds, answered.hold.release)
 
     async def command(self, request: Request) -> Response:
         """One of the commands by which clients look around; any other is refused by name."""
@@ -129,9 +135,9 @@ def render(error: Exception) -> Response | None:
         first = error.errors[0]
         kind = "SyntaxError" if first.kind == "syntax" else "SemanticError"
         message = f"{'Syntax' if first.kind == 'syntax' else 'Semantic'} error: {first.code}: {first.message} (line:position {first.line}:{first.column})"
-    elif isinstance(error, WireError) and told.inner is not None:
+    elif isinstance(error, WireError | Forbidden) and told.inner is not None:
         message = f"{message}: {told.inner.get('message', '')}"
-    elif isinstance(error, Unauthenticated | Forbidden):
+    if isinstance(error, Unauthenticated | Forbidden):
         kind = "Unauthorized" if isinstance(error, Unauthenticated) else "Forbidden"
     body = _one_error(kind, message, permanent=told.status not in (429, 504))
     return JSONResponse(body, status_code=told.status, headers=told.headers)

@@ -22,6 +22,7 @@ T = TypeVar("T")
 QueryClass = Literal["rules", "people"]
 
 _INTERRUPT_AGAIN = 0.02
+_READY_AGAIN = 0.02
 
 
 class TooManyQueries(Exception):
@@ -39,8 +40,11 @@ class QueryStopped(Exception):
 class _Job:
     """One query: waits, runs with a cursor, may be stopped at any moment of both."""
 
-    def __init__(self, work: Callable[[Any], Any], interrupt: Callable[[], None] | None) -> None:
+    def __init__(
+        self, work: Callable[[Any], Any], interrupt: Callable[[], None] | None, ready: Callable[[], bool] | None
+    ) -> None:
         self.work = work
+        self.ready = ready
         self._further = interrupt
         self.future: Future[Any] = Future()
         self._lock = threading.Lock()
@@ -101,13 +105,19 @@ class QueryPool:
             thread.start()
 
     async def run(
-        self, work: Callable[[Any], T], cls: QueryClass, seconds: float, interrupt: Callable[[], None] | None = None
+        self,
+        work: Callable[[Any], T],
+        cls: QueryClass,
+        seconds: float,
+        interrupt: Callable[[], None] | None = None,
+        ready: Callable[[], bool] | None = None,
     ) -> T:
         """Run `work(cursor)` on a worker. Raises `TooManyQueries`, `QueryTimeout` and what `work` raises.
 
-        Cancelling the caller interrupts the query; `interrupt`, called from any thread, what it runs elsewhere.
+        Cancelling the caller interrupts the query; `interrupt`, called from any thread, what it runs elsewhere. A query of
+        people for which `ready` is false lets others pass.
         """
-        job = _Job(work, interrupt)
+        job = _Job(work, interrupt, ready)
         with self._wake:
             if self._stop:
                 raise RuntimeError("the workspace is closed")
@@ -159,7 +169,7 @@ class QueryPool:
             with self._wake:
                 job = self._next(rules_only)
                 while job is None and not self._stop:
-                    self._wake.wait()
+                    self._wake.wait(None if rules_only or not self._waiting["people"] else _READY_AGAIN)
                     job = self._next(rules_only)
                 if job is None:
                     return
@@ -172,9 +182,11 @@ class QueryPool:
         """The next job for a worker; the caller holds the lock."""
         if self._waiting["rules"]:
             return self._waiting["rules"].popleft()
-        if self._waiting["people"] and not rules_only:
-            return self._waiting["people"].popleft()
-        return None
+        people = () if rules_only else self._waiting["people"]
+        job = next((one for one in people if one.ready is None or one.ready()), None)
+        if job is not None:
+            self._waiting["people"].remove(job)
+        return job
 
 
 def _seen(waiter: asyncio.Future[Any]) -> None:

@@ -41,13 +41,15 @@ _TOO_MANY_BYTES = "The results of this query exceed the set limit of {} bytes."
 class QueryLimits:
     """Where a result is cut: `rows`, `bytes` (as Arrow holds them), and after how many `seconds` the query is stopped.
 
-    `check(tables)` is called on a worker before any row of these tables is read; what it raises ends the query.
+    `check(tables)` is called on a worker before any row of these tables is read; what it raises ends the query. `ready` says
+    whether it may start: until it does, the query waits and takes no worker.
     """
 
     rows: int
     bytes: int
     seconds: float
     check: Callable[[frozenset[str]], None] | None = None
+    ready: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,11 @@ class QueryResult:
     name: str | None = None
     further: tuple[QueryResult, ...] = ()
     tables: frozenset[str] = frozenset()
+
+    @property
+    def bytes(self) -> int:
+        """The size of all its results."""
+        return sum(batch.nbytes for one in (self, *self.further) for batch in one.batches)
 
     def values(self) -> list[tuple[Any, ...]]:
         """The rows as Python tuples."""
@@ -157,7 +164,8 @@ class Queries:
                 compiled = kql.compile(text, view, window=windowed, explore=explore)
             return self._execute(cursor, compiled, parameters, within, view)
 
-        return await self._pool.run(work, cls, within.seconds, None if view is None else view.interrupt)
+        interrupt = None if view is None else view.interrupt
+        return await self._pool.run(work, cls, within.seconds, interrupt, within.ready)
 
     async def explore(
         self,
@@ -214,10 +222,13 @@ class Queries:
             limits.check(tables)
         if view is not None:
             _prepare(view, cursor, compiled, parameters)
-        for outside in (outside for one in several for outside in one.external):
+        held = [one for _, one in compiled.held]
+        for outside in (outside for one in (*held, *several) for outside in one.external):
             cursor.register(outside.relation, read_external(outside, self._tables.places.read))
         left = _Left(limits)
         with _snapshot(cursor) if compiled.further else contextlib.nullcontext():
+            for relation, one in compiled.held:
+                _hold(cursor, relation, one, parameters)
             first, *further = [_execute(cursor, one, parameters, left) for one in several]
         return replace(first, partial=left.partial, further=tuple(further), tables=tables)
 
@@ -278,6 +289,15 @@ def _snapshot(cursor: Any) -> Iterator[None]:
     finally:
         with contextlib.suppress(duckdb.Error):  # an error has ended it already
             cursor.execute("rollback")
+
+
+def _hold(cursor: Any, relation: str, compiled: CompiledQuery, parameters: Mapping[str, int]) -> None:
+    """Keep the rows of a query as a temporary table of the cursor."""
+    used = {name: parameters[name] for name in compiled.parameters}
+    try:
+        cursor.execute(f"create or replace temp table {relation} as {compiled.sql}", used or None)
+    except duckdb.Error as error:
+        raise translate_engine_error(error) from error
 
 
 def _execute(cursor: Any, compiled: CompiledQuery, parameters: Mapping[str, int], left: _Left) -> QueryResult:

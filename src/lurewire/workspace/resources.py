@@ -51,7 +51,14 @@ def resource_types(workspaces: Workspaces, clock: Clock) -> tuple[ResourceType, 
     table = _TableType(workspaces, clock)
     return (
         ResourceType(WORKSPACE, workspace.prepare, workspace.applied, workspace.deleted),
-        ResourceType(TABLE, table.prepare, table.applied, table.deleted, built_ins=_BuiltInTables(workspaces)),
+        ResourceType(
+            TABLE,
+            table.prepare,
+            table.applied,
+            table.deleted,
+            built_ins=_BuiltInTables(workspaces),
+            current=table.current,
+        ),
         saved_searches(workspaces),
     )
 
@@ -123,10 +130,7 @@ class _TableType:
         if plan not in _PLANS:
             raise InvalidParameter(f"properties.plan '{str(plan)[:40]}' is not supported here: use {_PLANS[0]}")
         retention = _days(change, given, "retentionInDays", 730)
-        total = _days(change, given, "totalRetentionInDays", 4383)
-        shown = _properties(change.existing or _MISSING)
-        if shown.get("totalRetentionInDaysAsDefault") is True and total == shown.get("totalRetentionInDays"):
-            total = -1  # az sends back the total that it was shown, without the mark: it still follows the retention
+        total = _days(change, given, "totalRetentionInDays", 4383, echoed=True)
         if total > _MOST_PLAIN_DAYS and total not in _LONG_DAYS:
             raise InvalidParameter(f"properties.totalRetentionInDays above {_MOST_PLAIN_DAYS} is one of {_LONG_DAYS}")
         builtin = builtin_schema(name)
@@ -138,11 +142,24 @@ class _TableType:
             except SchemaConflict as error:
                 raise InvalidParameter(f"properties.schema.columns: {error}") from None
         default = DEFAULT_DAYS if workspace is None else workspace.policy.days
+        days = default if retention == -1 else retention
+        if -1 < total < days:
+            raise InvalidParameter(f"properties.totalRetentionInDays {total} is less than retentionInDays {days}")
+        shown = _properties(change.existing or _MISSING)
         planned = shown.get("lastPlanModifiedDate", self._clock.now().strftime(_MOMENT))
         properties = {"plan": plan, "lastPlanModifiedDate": planned}
         properties |= _retention(retention, total, default) | {"provisioningState": "Succeeded"}
         properties["schema"] = _schema(name, columns, given, custom=builtin is None)
         return change.body | {"properties": properties}
+
+    def current(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A stored body with the retention that the workspace decides, as it is now."""
+        workspace = self._workspaces.by_id(ResourceId.parse(body["id"]).parent or body["id"])
+        if workspace is None:
+            return body
+        policy = TablePolicy.of(body)
+        days, total = (-1 if one is None else one for one in (policy.days, policy.total_days))
+        return body | {"properties": body["properties"] | _retention(days, total, workspace.policy.days)}
 
     async def applied(self, resource_id: ResourceId, body: dict[str, Any]) -> None:
         workspace = self._workspaces.by_id(resource_id.parent or resource_id)
@@ -255,11 +272,15 @@ def _object(given: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def _days(change: Change, given: dict[str, Any], name: str, most: int) -> int:
-    """A number of days, -1 for the default: also where a client sends back the default that it was shown."""
-    value = given.get(name, -1)
+def _days(change: Change, given: dict[str, Any], name: str, most: int, *, echoed: bool = False) -> int:
+    """A number of days, -1 for the default: also where a client sends back the default that it was shown.
+
+    The mark beside it says so; az sends some back without one (`echoed`) whatever it changes.
+    """
+    value, mark = given.get(name, -1), f"{name}AsDefault"
     shown = _properties(change.existing or _MISSING)
-    if value is None or (given.get(f"{name}AsDefault") is True and value == shown.get(name)):
+    default = shown.get(name) if shown.get(mark) is True else None
+    if value is None or (value == default and given.get(mark, echoed) is True):
         return -1
     if isinstance(value, bool) or not isinstance(value, int) or (value != -1 and not _LEAST_DAYS <= value <= most):
         rule = f"a number of days from {_LEAST_DAYS} to {most}, or -1 for the default"
@@ -268,11 +289,9 @@ def _days(change: Change, given: dict[str, Any], name: str, most: int) -> int:
 
 
 def _retention(retention: int, total: int, default: int) -> dict[str, Any]:
-    """The properties of a table's retention; -1 stands for the default."""
+    """The properties of a table's retention; -1 stands for the default. Rows are never gone before their retention is over."""
     days = default if retention == -1 else retention
-    if total != -1 and total < days:
-        raise InvalidParameter(f"properties.totalRetentionInDays {total} is less than retentionInDays {days}")
-    total_days = days if total == -1 else total
+    total_days = max(days, total)
     return {
         "retentionInDays": days,
         "totalRetentionInDays": total_days,

@@ -14,6 +14,7 @@ import duckdb
 
 from lurewire.core.log import get_logger
 from lurewire.kql import ticks_from_datetime
+from lurewire.workspace.watchlist_rows import spared
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,12 +42,11 @@ class Retention:
         self._batch_rows = batch_rows
 
     async def sweep(self) -> int:
-        """Delete the rows of all tables that are too old; returns how many. Watchlists do not age."""
+        """Delete the rows of all tables that are too old; returns how many. What a watchlist holds now does not age."""
         now = ticks_from_datetime(self._clock.now())
         deleted = 0
         for table in self._tables.stored():
-            if not self._tables.is_watchlist(table.name):
-                deleted += await self._sweep_table(table, now - self._kept_days(table.name) * _DAY)
+            deleted += await self._sweep_table(table, now - self._kept_days(table.name) * _DAY)
         if deleted:
             await self._run(_free)
         return deleted
@@ -66,7 +66,7 @@ class Retention:
 
 def _bounds(cursor: Any, table: StoredTable, before: int) -> tuple[int | None, int]:
     """The first and last row number of what is too old; None where nothing is, or the table is gone."""
-    statement = f"select min(rowid), max(rowid) from {table.relation} where _received < $before"  # noqa: S608 - a generated name
+    statement = f"select min(rowid), max(rowid) from {table.relation} where _received < $before{spared(table)}"  # noqa: S608 - generated names
     try:
         ((first, last),) = cursor.execute(statement, {"before": before}).fetchall()
     except duckdb.CatalogException:  # dropped since the sweep began
@@ -75,7 +75,9 @@ def _bounds(cursor: Any, table: StoredTable, before: int) -> tuple[int | None, i
 
 
 def _batch(table: StoredTable, first: int, until: int, before: int) -> Callable[[Any], int]:
-    statement = f"delete from {table.relation} where rowid >= $first and rowid < $until and _received < $before"  # noqa: S608 - a generated name
+    statement = (
+        f"delete from {table.relation} where rowid >= $first and rowid < $until and _received < $before{spared(table)}"  # noqa: S608 - generated names
+    )
 
     def work(cursor: Any) -> int:
         parameters = {"first": first, "until": until, "before": before}

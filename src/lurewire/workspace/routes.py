@@ -9,12 +9,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from lurewire.core.http import Audience, Needs, Public, RoomRoutes, Route
 from lurewire.core.resources import InvalidResourceId, ResourceId
 from lurewire.workspace import kusto
-from lurewire.workspace.answers import respond
+from lurewire.workspace.answers import Streamed, respond
 from lurewire.workspace.api import QUERY_ACTION, QueryApi
 from lurewire.workspace.batch import answer_all
 from lurewire.workspace.disconnect import CLIENT_GONE, unless_gone
@@ -96,6 +96,7 @@ class _Handlers:
     def __init__(self, workspaces: Workspaces, clock: Clock, limits: Limits, gatekeeper: Gatekeeper) -> None:
         self._workspaces = workspaces
         self._limits = limits
+        self._answer_seconds = float(limits["workspace.answer_seconds"])
         self._gatekeeper = gatekeeper
         self.api = QueryApi(workspaces, clock, limits, gatekeeper)
 
@@ -105,6 +106,7 @@ class _Handlers:
         name = request.path_params["workspace"]
         workspace, resource_id = self._workspaces.by_customer_id(name), self._workspaces.id_of(name)
         if workspace is None or resource_id is None:
+            self.api.hide(request.state.principal, name)
             raise WorkspaceNotFound(name)
         request.state.place = resource_id, workspace
         return str(resource_id)
@@ -114,6 +116,7 @@ class _Handlers:
         text = _WORKSPACE.format(**named)
         workspace = self._workspaces.by_id(text)
         if workspace is None:
+            self.api.hide(request.state.principal, text)
             raise WorkspaceNotFound(named["name"])
         request.state.place = ResourceId.parse(text), workspace
         return text
@@ -157,7 +160,7 @@ class _Handlers:
         answered = await unless_gone(request, ask(request, asked, prefer))
         if answered is None:
             return Response(status_code=CLIENT_GONE)
-        return respond(answered.result, prefer, answered.sources)
+        return respond(answered, prefer, self._answer_seconds)
 
     async def batch(self, request: Request) -> Response:
         principal = self._gatekeeper.authenticate(request.headers.get("authorization"), Audience.LOG_ANALYTICS)
@@ -169,7 +172,7 @@ class _Handlers:
             raise BadArgument.of("requests", "two queries of the batch have one id")
         at_once = self._limits["workspace.user_queries_at_once"]
         stream = answer_all(self.api, principal, asked.requests, at_once)
-        return StreamingResponse(stream, media_type="application/json")
+        return Streamed(stream, self._answer_seconds)
 
     async def metadata(self, request: Request) -> Response:
         principal, home = request.state.principal, request.state.place

@@ -16,6 +16,7 @@ from lurewire.core.limits import Limits
 from lurewire.core.log import get_logger
 from lurewire.workspace import parquet
 from lurewire.workspace.catalog import Tables
+from lurewire.workspace.columns import warm
 from lurewire.workspace.engine import Engine
 from lurewire.workspace.intake import Intake, Overloaded, Receipt
 from lurewire.workspace.journal import JournalError
@@ -28,6 +29,7 @@ from lurewire.workspace.streams import Stream, StreamDefinition, direct_stream
 from lurewire.workspace.upkeep import Upkeep
 from lurewire.workspace.usage import OPERATION, Usage, operation
 from lurewire.workspace.views import Origin
+from lurewire.workspace.watchlist_rows import WatchlistRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,6 +84,7 @@ class Workspace:
         self._engine = Engine(
             folder,
             memory_mb=bounds["workspace.engine_memory_mb"],
+            spill_mb=bounds["workspace.engine_spill_mb"],
             checkpoint_mb=bounds["workspace.engine_checkpoint_mb"],
             geo=geo,
         )
@@ -95,12 +98,14 @@ class Workspace:
             self._intake.run, self.tables, clock, self.kept_days, bounds["workspace.retention_batch_rows"]
         )
         self.usage = Usage(self, clock)
-        self._upkeep = Upkeep(clock, (self.usage.record, self.retention.sweep))
+        self.watchlists = WatchlistRows(self, clock, self._queries.read, self._intake.run)
+        self._upkeep = Upkeep(clock, (self.usage.record, self.watchlists.expire, self.retention.sweep))
         self._started = False
 
     async def start(self) -> None:
         """Open the files; what the last process acknowledged and did not load is loaded in the background."""
         await asyncio.to_thread(self._engine.open)
+        await asyncio.to_thread(warm)
         await asyncio.to_thread(self.tables.load)
         await self._intake.start()
         self._queries.start()
@@ -186,21 +191,29 @@ class Workspace:
         `TimeGenerated` is the time of receipt where it is missing. Raises `UnknownTable`, `KeyError` for a column that the
         table does not have, `Overloaded`, `JournalError`.
         """
+        stream = await self._direct(table)
+        return await self._append(stream, *_ready(stream, table, rows), make_key(Span.ROOM, "append", table, key))
+
+    async def append_patiently(self, table: str, rows: Sequence[Mapping[str, Any]], key: str) -> int:
+        """`append` of many rows: they are made ready off the event loop, and stored as soon as memory has room for them."""
+        stream = await self._direct(table)
+        body, decoded = await asyncio.to_thread(_ready, stream, table, rows)
+        known = make_key(Span.ROOM, "append", table, key)
+        while True:
+            try:
+                return await self._append(stream, body, decoded, known)
+            except Overloaded:
+                await self.until_loaded(self.acknowledged)
+                await asyncio.sleep(_AGAIN_SECONDS)  # what is not acknowledged yet takes room too, and needs the loop
+
+    async def _direct(self, table: str) -> Stream:
         found = self.tables.find(table)
         if found is None:
             raise UnknownTable(f"there is no table '{table[:80]}'")
-        stream = await self._intake.define(direct_stream(found))
-        known = {column.name for column in stream.columns}
-        for row in rows:
-            for name in row:
-                if name not in known:
-                    raise KeyError(f"table '{table}' has no column '{name}'")
-        body = _encode(rows)
-        decoded = stream.decoder.decode(body)
-        receipt = await self._intake.submit(
-            stream, body, decoded, gzip=False, key=make_key(Span.ROOM, "append", table, key)
-        )
-        return receipt.commit
+        return await self._intake.define(direct_stream(found))
+
+    async def _append(self, stream: Stream, body: bytes, rows: pa.Table, key: Key) -> int:
+        return (await self._intake.submit(stream, body, rows, gzip=False, key=key)).commit
 
     def compile(self, text: str, *, window: bool = False, keep_identity: bool = False) -> CompiledQuery:
         """Compile KQL against this workspace's tables, from a cache. Raises the KQL room's `KqlError`."""
@@ -303,18 +316,10 @@ class Workspace:
         rows = commit = 0
         while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
             key = f"import/{table.relation}/{known}/{parquet.CHUNK_ROWS}/{rows}"
-            commit = await self._append_patiently(name, chunk, key)
+            commit = await self.append_patiently(name, chunk, key)
             rows += len(chunk)
         await self.until_loaded(commit)
         return rows
-
-    async def _append_patiently(self, table: str, rows: Sequence[Mapping[str, Any]], key: str) -> int:
-        while True:
-            try:
-                return await self.append(table, rows, key)
-            except Overloaded:
-                await self.until_loaded(self.acknowledged)
-                await asyncio.sleep(_AGAIN_SECONDS)  # what is not acknowledged yet takes room too, and needs the loop
 
     async def drop_table(self, name: str) -> None:
         """Drop a table with its rows."""
@@ -332,6 +337,17 @@ def _export(cursor: Any, table: StoredTable, file: Path) -> int:
     finally:
         partial.unlink(missing_ok=True)
     return rows
+
+
+def _ready(stream: Stream, table: str, rows: Sequence[Mapping[str, Any]]) -> tuple[bytes, pa.Table]:
+    """Rows as the journal has them, and as the loader takes them."""
+    known = {column.name for column in stream.columns}
+    for row in rows:
+        for name in row:
+            if name not in known:
+                raise KeyError(f"table '{table}' has no column '{name}'")
+    body = _encode(rows)
+    return body, stream.decoder.decode(body)
 
 
 def _encode(rows: Sequence[Mapping[str, Any]]) -> bytes:

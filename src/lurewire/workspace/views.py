@@ -14,8 +14,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+import pyarrow as pa
 from sqlglot import exp
 
+from lurewire.kql import Diagnostic, KqlError
 from lurewire.schemas import RESOURCE, builtin_schema
 from lurewire.workspace.catalog import TIME, StoredColumn, StoredTable, in_order
 from lurewire.workspace.storage import HIDDEN, STORAGE
@@ -64,12 +67,17 @@ class _Made:
 class ResourceView:
     """A catalogue of the rows about `under` and what is in it, over some workspaces; for one query.
 
+    At most `most_copied` bytes of other workspaces' rows are brought to the one that runs the query; beyond its memory they
+    are on its disk.
+
     It has tables and nothing else: functions, watchlists and files belong to a workspace, not to a resource.
     """
 
-    def __init__(self, origins: Sequence[Origin], under: ResourceId | None) -> None:
+    def __init__(self, origins: Sequence[Origin], under: ResourceId | None, most_copied: int) -> None:
         self._origins = tuple(origins)
         self._under = under
+        self._most_copied = most_copied
+        self._copied: Counter[str] = Counter()
         self._made: dict[str, _Made] = {}
         self._foreign: Any = None
         self._lock = threading.Lock()
@@ -99,8 +107,12 @@ class ResourceView:
                     yield part.origin.tables, part.stored.name
 
     def prepare(self, cursor: Any, compiled: CompiledQuery, parameters: Mapping[str, int]) -> None:
-        """Make the relations that a compiled query reads, on its own cursor, whose end is theirs."""
-        text = "\n".join(one.sql for one in (compiled, *compiled.further))
+        """Make the relations that a compiled query reads, on its own cursor, whose end is theirs.
+
+        Raises `KqlError` where other workspaces have more of them than may be copied, and `duckdb.Error`.
+        """
+        held = (one for _, one in compiled.held)
+        text = "\n".join(one.sql for one in (compiled, *compiled.further, *held))
         for made in self._made.values():
             relation = made.table.relation
             if re.search(rf"\b{relation}\b", text) is None:
@@ -152,14 +164,28 @@ class ResourceView:
         with self._lock:
             self._foreign = foreign
         try:
-            cursor.register(f"{copy}_rows", foreign.sql(statement).to_arrow_reader(_COPIED_ROWS))
+            reader = foreign.sql(statement).to_arrow_reader(_COPIED_ROWS)
+            rows = pa.RecordBatchReader.from_batches(reader.schema, self._counted(copy, reader))
+            cursor.register(f"{copy}_rows", rows)
             cursor.execute(f"create or replace temp table {copy} as select * from {copy}_rows")  # noqa: S608 - generated names
             cursor.unregister(f"{copy}_rows")
+        except duckdb.Error:
+            if self._copied.total() > self._most_copied:
+                raise _too_much(part.stored.name, self._most_copied) from None
+            raise
         finally:
             with self._lock:
                 self._foreign = None
             foreign.close()
         return f"select * from {copy}"  # noqa: S608 - a generated name
+
+    def _counted(self, copy: str, reader: Any) -> Iterator[Any]:
+        self._copied[copy] = 0
+        for batch in reader:
+            self._copied[copy] += batch.nbytes
+            if self._copied.total() > self._most_copied:
+                raise OverflowError("too much is copied")
+            yield batch
 
     def _conditions(self, stored: StoredTable) -> Iterator[str]:
         if self._under is None:
@@ -177,8 +203,8 @@ class WorkspacesView(ResourceView):
     right to it. Of several workspaces none has `own_names`: the first's are reached like any other's.
     """
 
-    def __init__(self, origins: Sequence[Origin], reach: Callable[[str], Origin | None]) -> None:
-        super().__init__(origins, None)
+    def __init__(self, origins: Sequence[Origin], reach: Callable[[str], Origin | None], most_copied: int) -> None:
+        super().__init__(origins, None, most_copied)
         self._home = origins[0].tables
         self._reach = reach
         self.own_names = self._home.own_names if len(origins) == 1 else frozenset[str]()
@@ -215,12 +241,13 @@ class WorkspacesView(ResourceView):
 
 
 class _Reached:
-    """The tables of one workspace that a query of another names."""
+    """The tables and functions of one workspace that a query of another names."""
 
     def __init__(self, view: WorkspacesView, origin: Origin, name: str) -> None:
         self._view = view
         self._origin = origin
         self._name = name
+        self.own_names = origin.tables.own_names | {name}
 
     def table(self, name: str) -> Table | None:
         """The table of that exact name."""
@@ -229,6 +256,34 @@ class _Reached:
     def table_names(self) -> Iterable[str]:
         """All names that a query may use."""
         return self._origin.tables.table_names()
+
+    def wildcard_names(self) -> Iterable[str]:
+        """The tables that a wildcard in one of its functions stands for."""
+        return self._origin.tables.wildcard_names()
+
+    def function(self, name: str) -> SavedFunction | None:
+        """The saved function of that exact name, or None."""
+        return self._origin.tables.function(name)
+
+    def function_names(self) -> Iterable[str]:
+        """The names of all saved functions."""
+        return self._origin.tables.function_names()
+
+    def other_workspace(self, name: str) -> Catalog | None:
+        """What workspace('...') means in one of its functions: what it means in the query, with the caller's rights."""
+        return self._view.other_workspace(name)
+
+    def allows_external(self, location: str) -> bool:
+        """Whether externaldata in one of its functions may read a location."""
+        return self._origin.tables.allows_external(location)
+
+
+def _too_much(table: str, most: int) -> KqlError:
+    message = (
+        f"the rows that the query reads in other workspaces are more than {most} bytes, reached at their table '{table}': "
+        "bound its time, or query that workspace itself"
+    )
+    return KqlError([Diagnostic("limit", "LW0003", message, 1, 1)])
 
 
 def _join(name: str, shown_as: str, relation: str, shares: Sequence[tuple[Origin, StoredTable]]) -> _Made:
