@@ -124,7 +124,12 @@ SETTINGS: tuple[Setting, ...] = (
         False,
         "Refuse resources of a provider that nobody registered, as a new subscription of Azure does. Off: every provider is registered.",
     ),
-    Setting("outbound.allow_private", bool, False, "Let playbooks call private and loopback addresses."),
+    Setting(
+        "outbound.allow_private",
+        bool,
+        False,
+        "Let playbooks and links of templates reach private and loopback addresses.",
+    ),
     Setting(
         "ingestion.clamp_time",
         bool,
@@ -137,6 +142,13 @@ SETTINGS: tuple[Setting, ...] = (
         list,
         [],
         "Tables of Azure that data collection rules may write to beside those that Azure lets them write to; `*` is all.",
+    ),
+    Setting(
+        "ingestion.endpoint_paths",
+        bool,
+        False,
+        "Give every data collection endpoint and direct rule a URL of its own when it is written, and refuse calls that come "
+        "by it for rules that are not bound to it, as Azure does. Off: all have one URL, and it is everybody's.",
     ),
     Setting("analytics.fire_late", bool, False, "Fire for rows that arrived too late for every scheduled window."),
     Setting(

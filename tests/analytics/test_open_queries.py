@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lurewire.analytics.errors import BadRequest
-from lurewire.kql import Column, KqlType, SavedFunction
+from lurewire.kql import SavedFunction
 
 if TYPE_CHECKING:
     from tests.analytics.conftest import World
@@ -77,9 +78,10 @@ async def test_rules_read_saved_functions_and_watchlists(world: World, kit: Any)
     world.workspace.tables.save_function(
         "f", SavedFunction("Threats", "least: long", "TrapEye_Threats_CL | where score > least")
     )
-    await world.workspace.create_table("Vip_CL", [Column("Ip", KqlType.STRING)])
-    await world.ingest({"Ip": "10.0.0.1"}, table="Vip_CL")
-    world.workspace.tables.share_watchlist("vips", "Vip_CL")
+    vips = str(uuid.uuid4())
+    item = {"WatchlistId": vips, "_DTItemId": "1", "_DTItemType": "watchlist-item", "_DTItemStatus": "Create"}
+    await world.workspace.watchlists.add([item | {"WatchlistItem": {"Ip": "10.0.0.1"}}])
+    await world.workspace.watchlists.share("vips", vips, "Ip")
     query = "Threats(5) | where source_ip in ((_GetWatchlist('vips') | project Ip))"
     mapping = {"entityType": "IP", "fieldMappings": [{"identifier": "Address", "columnName": "source_ip"}]}
     await world.put(kit.nrt(query=query, entityMappings=[mapping]))

@@ -27,6 +27,7 @@ class Install:
 
     environment: dict[str, str]
     home: Path
+    state: Path
 
     @property
     def url(self) -> str:
@@ -39,6 +40,11 @@ class Install:
     @property
     def group(self) -> str:
         return f"/subscriptions/{self.subscription}/resourceGroups/{self.environment['LUREWIRE_RESOURCE_GROUP']}"
+
+    def identity(self, name: str, role: str) -> dict[str, str]:
+        """The variables of a process that runs as a new managed identity."""
+        scope = f"/subscriptions/{self.subscription}"
+        return _exports([*_lurewire("identity", self.state, "create", name, "--role", role, "--scope", scope)])
 
     def python(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run the clients' Python with the variables of this install and `more`, and none of this process's own."""
@@ -70,7 +76,7 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
             scope = f"/subscriptions/{environment['AZURE_SUBSCRIPTION_ID']}"
             create = [*_lurewire("app", state, "create", "clients"), *roles, "--scope", scope]
             create += ["--permission", PERMISSION]
-            yield Install(environment | _exports(create), home)
+            yield Install(environment | _exports(create), home, state)
         finally:
             process.terminate()
             process.communicate(timeout=30)

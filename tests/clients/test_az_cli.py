@@ -35,9 +35,9 @@ class Refused(Exception):
 class Az:
     """Commands of one profile folder, which knows this Lurewire: the first three of the four commands."""
 
-    def __init__(self, install: Install, folder: Path) -> None:
+    def __init__(self, install: Install, folder: Path, **variables: str) -> None:
         self.install = install
-        self._variables = {"AZURE_CONFIG_DIR": str(folder), "AZURE_CORE_COLLECT_TELEMETRY": "false"}
+        self._variables = {"AZURE_CONFIG_DIR": str(folder), "AZURE_CORE_COLLECT_TELEMETRY": "false"} | variables
         self("cloud register", "--name", "Local", "--endpoint-resource-manager", install.url)
         self("cloud set", "--name", "Local")
         self("config set", "core.instance_discovery=false")
@@ -81,8 +81,13 @@ def second(az: Az, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def object_id(az: Az) -> str:
+    return claims_of(az)["oid"]
+
+
+def claims_of(az: Az) -> dict[str, str]:
+    """What the token says that a profile has now."""
     claims: str = az("account get-access-token")["accessToken"].split(".")[1]
-    found: str = json.loads(base64.urlsafe_b64decode(claims + "=="))["oid"]
+    found: dict[str, str] = json.loads(base64.urlsafe_b64decode(claims + "=="))
     return found
 
 
@@ -98,6 +103,19 @@ def test_sign_in_finds_tenant_and_subscription(az: Az) -> None:
 def test_wrong_secret_is_refused(install: Install, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="AADSTS7000215"):
         Az(install, tmp_path).sign_in("wrong")
+
+
+def test_a_managed_identity_signs_in(install: Install, tmp_path: Path) -> None:
+    made = install.identity("cli-machine", "Reader")
+    machine = Az(install, tmp_path, **{name: made[name] for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER")})
+    [account] = machine("login --identity")
+    assert account["id"] == install.subscription
+    assert machine("group show --name lurewire")["id"] == install.group
+    machine("login --identity", "--client-id", claims_of(machine)["appid"])
+    machine("login --identity", "--resource-id", claims_of(machine)["xms_mirid"])
+    assert machine("group show --name lurewire")["id"] == install.group
+    with pytest.raises(Refused, match="AuthorizationFailed"):
+        machine("group create --name of-a-reader --location local")
 
 
 def test_rest_on_resource_manager(az: Az) -> None:
@@ -286,6 +304,52 @@ def test_a_workspace_of_its_own(az: Az) -> None:
         az(workspace.format("show"))
 
 
+def test_a_failed_deployment_has_the_last_good_one_run_again(az: Az, tmp_path: Path) -> None:
+    """In a group of its own, for what is run again deletes what it does not name; its parameter has a type."""
+    az("group create --name of-cli-rollback --location local")
+    schema = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
+    account = {"type": "Microsoft.Storage/storageAccounts", "apiVersion": "2023-01-01", "location": "local"}
+    good = {
+        "$schema": schema,
+        "languageVersion": "2.0",
+        "contentVersion": "1.0.0.0",
+        "definitions": {"names": {"type": "array", "items": {"type": "string", "minLength": 3}, "minLength": 1}},
+        "parameters": {"names": {"$ref": "#/definitions/names"}},
+        "resources": {"kept": account | {"name": "[parameters('names')[0]]"}},
+    }
+    refused = {"accessPolicies": [{"objectId": "x"}]}
+    wrong = account | {"type": "Microsoft.KeyVault/vaults", "name": "of-cli-wrong", "properties": refused}
+    bad = {"$schema": schema, "contentVersion": "1.0.0.0", "resources": [account | {"name": "other"}, wrong]}
+    files = {name: tmp_path / f"{name}.json" for name in ("good", "bad")}
+    for name, what in (("good", good), ("bad", bad)):
+        files[name].write_text(json.dumps(what))
+    create = ("deployment group create -g of-cli-rollback", "--template-file")
+    with pytest.raises(Refused, match="the value at '/0' is shorter than"):
+        az(*create, str(files["good"]), "--name", "good", "--parameters", 'names=["no"]')
+    az(*create, str(files["good"]), "--name", "good", "--parameters", 'names=["kept"]')
+    with pytest.raises(Refused):
+        az(*create, str(files["bad"]), "--name", "bad", "--rollback-on-error")
+    shown = az("deployment group show -g of-cli-rollback --name bad")["properties"]
+    again = {"type": "LastSuccessful", "deploymentName": "good", "provisioningState": "Succeeded"}
+    assert (shown["provisioningState"], shown["onErrorDeployment"]) == ("Failed", again)
+    assert [one["name"] for one in az("resource list -g of-cli-rollback")] == ["kept"]
+    az("group delete --name of-cli-rollback --yes")
+
+
+def test_a_role_in_a_group_is_enough_to_sign_in(az: Az, tmp_path: Path) -> None:
+    made = az("ad sp create-for-rbac --name of-cli-group --role Reader", "--scopes", az.install.group)
+    limited = Az(az.install, tmp_path)
+    user = ("--username", made["appId"], "--tenant", made["tenant"], f"--password={made['password']}")
+    [account] = limited("login --service-principal", *user)
+    assert account["id"] == az.install.subscription
+    assert limited("account show")["id"] == az.install.subscription
+    assert [one["name"] for one in limited("account list-locations")] == ["local"]
+    assert limited("group show --name lurewire")["id"] == az.install.group
+    with pytest.raises(Refused, match="AuthorizationFailed"):
+        limited("provider list")
+    az("ad app delete", "--id", made["appId"])
+
+
 def test_vault_secrets(az: Az) -> None:
     url = f"{az.install.url}/secrets/from-the-cli"
     body = json.dumps({"value": "s3cret", "tags": {"by": "az"}})
@@ -298,6 +362,47 @@ def test_vault_secrets(az: Az) -> None:
         az("keyvault secret show", "--id", f"{az.install.url}/secrets/none")
     assert raised.value.code == NOT_FOUND
     assert az("keyvault show -g lurewire --name lurewire-vault")["properties"]["enableRbacAuthorization"] is True
+
+
+def test_secrets_are_deleted_recovered_and_purged(az: Az) -> None:
+    url = f"{az.install.url}/secrets/short-lived"
+    resource = ("--resource", "https://vault.azure.net")
+    az("rest --method put", "--url", f"{url}?api-version=7.4", *resource, "--body", json.dumps({"value": "one"}))
+    assert az("keyvault secret set-attributes --content-type text/plain", "--id", url)["contentType"] == "text/plain"
+    assert len(az("keyvault secret list-versions", "--id", url)) == 1
+    assert "short-lived" in [one["name"] for one in az("keyvault secret list", "--id", az.install.url)]
+    gone = az("keyvault secret delete", "--id", url)
+    recovery = gone["recoveryId"]
+    assert recovery == f"{az.install.url}/deletedsecrets/short-lived"
+    assert az("keyvault secret show-deleted", "--id", recovery)["recoveryId"] == recovery
+    assert [one["name"] for one in az("keyvault secret list-deleted", "--id", az.install.url)] == ["short-lived"]
+    az("keyvault secret recover", "--id", recovery)
+    assert az("keyvault secret show", "--id", url)["value"] == "one"
+    az("keyvault secret delete", "--id", url)
+    az("keyvault secret purge", "--id", recovery)
+    with pytest.raises(Refused, match="SecretNotFound"):
+        az("keyvault secret show-deleted", "--id", recovery)
+
+
+def test_vaults_are_deleted_recovered_and_purged(az: Az) -> None:
+    name = ("--name", "cli-vault")
+    made = az("keyvault create -g lurewire --location local --retention-days 7", *name)
+    assert (made["properties"]["enableRbacAuthorization"], made["properties"]["softDeleteRetentionInDays"]) == (True, 7)
+    az("keyvault delete", *name)
+    shown = az("keyvault show-deleted", *name)["properties"]
+    assert shown["vaultId"] == made["id"]
+    assert [one["name"] for one in az("keyvault list-deleted --resource-type vault")] == ["cli-vault"]
+    with pytest.raises(Refused, match="ConflictError"):
+        az("keyvault create -g lurewire --location local", *name)
+    assert az("keyvault recover", *name)["properties"]["softDeleteRetentionInDays"] == 7
+    az("keyvault delete", *name)
+    az("keyvault purge", *name)
+    assert az("keyvault list-deleted --resource-type vault") == []
+    protected = ("--name", "cli-guarded", "--enable-purge-protection", "true")
+    az("keyvault create -g lurewire --location local", *protected)
+    az("keyvault delete --name cli-guarded")
+    with pytest.raises(Refused, match="DeletedVaultPurge"):
+        az("keyvault purge --name cli-guarded")
 
 
 def test_apps_and_their_credentials(az: Az, tmp_path: Path) -> None:

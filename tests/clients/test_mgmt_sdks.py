@@ -79,6 +79,10 @@ def test_vaults(install: Install) -> None:
     assert seen["listed"] == seen["subscription"] == ["lurewire-vault", "sdk-vault"]
     assert seen["deleted"] == []
     assert seen["gone"] == NOT_FOUND
+    assert (seen["kept"], seen["for"]) == (["sdk-vault"], 90)
+    assert seen["name taken"] == ["ResourceExistsError", 409, "ConflictError"]
+    assert seen["recovered"] == ["sdk-vault", True]
+    assert seen["purged"] == ["ResourceNotFoundError", 404, "DeletedVaultNotFound"]
 
 
 def test_data_collection_rules(install: Install) -> None:
@@ -136,3 +140,22 @@ def test_custom_roles(install: Install) -> None:
     # The subscription's owner has no say in the tenant; the scope `/` is understood, and refused.
     assert seen["tenant"] == seen["tenant's list"] == ["HttpResponseError", 403, "AuthorizationFailed"]
     assert seen["deleted"]
+
+
+def test_watchlists(install: Install) -> None:
+    seen = run(install, "securityinsight")
+    assert seen["made"] == ["sdk-list", "sdk-list", "Complete"]
+    assert (seen["by"], seen["raw"], seen["shown"], seen["listed"]) == (True, False, "From the SDK", True)
+    assert (seen["items"], seen["left"]) == (["bob", "eve", "trent"], 2)
+    assert seen["etags"]
+    assert seen["stale"] == ["ResourceExistsError", 409, "Conflict"]
+    assert seen["refused"] == ["HttpResponseError", 400, "BadRequest"]
+    assert (seen["item"], seen["gone"]) == (["ResourceNotFoundError", 404, "NotFound"], NOT_FOUND)
+
+
+def test_logic(install: Install) -> None:
+    seen = run(install, "logic")
+    assert seen["invalid"] == ["HttpResponseError", 400, "InvalidTemplate"]
+    assert (seen["states"], seen["versions"], seen["version"]) == (["Enabled", "Disabled", "Enabled"], 3, True)
+    assert (seen["triggers"], seen["trigger"], seen["method"], seen["url"]) == (["manual"], "Enabled", "POST", True)
+    assert (seen["run"], seen["ended"]) == ("Cancelled", ["ResourceExistsError", 409, "WorkflowRunEnded"])

@@ -264,3 +264,51 @@ def test_vault_quickstart(place: Place) -> None:
         assert (read.name, read.value) == (name, "two")
         with pytest.raises(ResourceNotFoundError, match="SecretNotFound"):
             client.get_secret("no-such-secret")
+
+
+def test_vault_quickstart_of_a_secrets_life(place: Place) -> None:
+    """What the README of azure-keyvault-secrets shows, one after the other."""
+    name = f"quickstart-{uuid.uuid4().hex[:8]}"
+    with SecretClient(place.vault_url, place.sign_in(), **place.vault, **place.client) as client:
+        client.set_secret(name, "one")
+        client.set_secret(name, "two", tags={"by": "lurewire"})
+        changed = client.update_secret_properties(name, content_type="text/plain", tags={"foo": "updated tag"})
+        assert (changed.content_type, changed.tags) == ("text/plain", {"foo": "updated tag"})
+        assert name in [one.name for one in client.list_properties_of_secrets()]
+        pages = client.list_properties_of_secret_versions(name, max_page_size=1).by_page()
+        assert [len(list(page)) for page in pages if page][:2] == [1, 1]
+        backup = client.backup_secret(name)
+        deletion = client.begin_delete_secret(name)
+        assert deletion.result().recovery_id
+        deletion.wait()
+        assert name in [one.name for one in client.list_deleted_secrets()]
+        recovery = client.begin_recover_deleted_secret(name)
+        recovery.wait()
+        assert client.get_secret(name).value == "two"
+        client.begin_delete_secret(name).wait()
+        client.purge_deleted_secret(name)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                restored = client.restore_secret_backup(backup)
+                break
+            except HttpResponseError:  # Azure purges in its own time
+                assert time.monotonic() < deadline
+        assert (restored.name, restored.tags) == (name, {"foo": "updated tag"})
+
+
+async def test_vault_quickstart_asynchronous(place: Place) -> None:
+    name = f"quickstart-{uuid.uuid4().hex[:8]}"
+    async with (
+        azure.identity.aio.ClientSecretCredential(
+            place.tenant_id, place.client_id, place.client_secret, **place.credential, **place.client
+        ) as credential,
+        azure.keyvault.secrets.aio.SecretClient(place.vault_url, credential, **place.vault, **place.client) as vault,
+    ):
+        await vault.set_secret(name, "one")
+        assert name in [one.name async for one in vault.list_properties_of_secrets()]
+        deleted = await vault.delete_secret(name)
+        assert deleted.scheduled_purge_date
+        assert (await vault.recover_deleted_secret(name)).name == name
+        await vault.delete_secret(name)
+        await vault.purge_deleted_secret(name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import unicodedata
@@ -40,6 +41,17 @@ def stream() -> Iterator[io.StringIO]:
     configure("info", stream)
     yield stream
     structlog.reset_defaults()
+
+
+def test_a_line_that_cannot_be_written_breaks_nothing(stream: io.StringIO) -> None:
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    for broken in (Full(), stream):
+        configure("info", broken)
+        stream.close()
+        get_logger("journal").error("the disk is full")
 
 
 def is_inert(text: str) -> bool:

@@ -277,12 +277,9 @@ async def test_what_is_sent_and_what_comes_back(free: Outbound, inside: Site, mo
 
 
 @pytest.mark.parametrize("path", ["/large", "/bomb", "/endless"])
-async def test_an_answer_that_is_too_long_is_refused_unread(
-    free: Outbound, inside: Site, path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lurewire.core.outbound.MAX_RESPONSE_BYTES", 999)
+async def test_an_answer_that_is_too_long_is_refused_unread(free: Outbound, inside: Site, path: str) -> None:
     with pytest.raises(OutboundError, match="answered with more than 999 bytes"):
-        await free.request("GET", f"http://127.0.0.1:{inside.port}{path}")
+        await free.request("GET", f"http://127.0.0.1:{inside.port}{path}", longest=999)
     assert (await free.request("GET", f"http://127.0.0.1:{inside.port}/")).body == b"inside"
 
 
@@ -380,6 +377,11 @@ async def test_a_routed_host_is_answered_by_its_room_in_this_process(routed: Out
         b'"body":"hello"',
     ):
         assert part in answer.body
+
+
+async def test_a_routed_host_is_refused_where_no_room_is_to_be_asked(routed: Outbound) -> None:
+    with pytest.raises(OutboundError, match=r"GET https://intel\.example is refused: the setting outbound\.routes"):
+        await routed.request("GET", "https://intel.example/intel/x?key=secret", routed=False)
 
 
 async def test_a_routed_host_reaches_no_other_room(routed: Outbound) -> None:

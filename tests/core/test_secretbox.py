@@ -33,6 +33,12 @@ def test_another_key_or_a_changed_byte_is_refused(tmp_path: Path) -> None:
         box.decrypt(bytes(sealed))
 
 
+def test_a_signature_is_the_same_after_a_restart_and_another_by_another_key(tmp_path: Path) -> None:
+    box, other = SecretBox(tmp_path / "a.key"), SecretBox(tmp_path / "b.key")
+    assert box.sign(b"message") == SecretBox(tmp_path / "a.key").sign(b"message")
+    assert len({box.sign(b"message"), box.sign(b"another"), other.sign(b"message")}) == 3
+
+
 @given(st.text(), st.text())
 def test_only_the_secret_verifies(secret: str, other: str) -> None:
     stored = hash_secret(secret)

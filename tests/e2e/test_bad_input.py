@@ -567,7 +567,7 @@ async def test_queries_that_do_not_compile(rig: Rig) -> None:
         refused(await rig.kql("print '" + "x" * MEGABYTE + "'"), 413, "PayloadTooLargeError")
         token = await rig.token(rig.reader, "query")
         nowhere = f"/v1/workspaces/{quote(HOSTILE_NAMES[0], safe='')}/query"
-        refused(await rig.send("POST", nowhere, token=token, data=b"{}"), 404, "WorkspaceNotFoundError")
+        refused(await rig.send("POST", nowhere, token=token, data=b"{}"), 403, "InsufficientAccessError")
         with LogsQueryClient(
             credential(rig, rig.reader),
             endpoint=rig.now.url,

@@ -23,7 +23,8 @@ MOST_RSS = 1_500_000_000
 SECONDS = 5.0
 LONG = 100_000
 THOROUGH = "LUREWIRE_FUZZ" in os.environ
-ALLOWED = {("POST", "/dataCollectionRules/{immutable_id}/streams/{stream}", b"")}
+_INGEST = "/dataCollectionRules/{immutable_id}/streams/{stream}"
+ALLOWED = {("POST", path, b"") for path in (_INGEST, f"/dataCollectionEndpoints/{{endpoint}}{_INGEST}")}
 """The one answer of 500 that the contract has (section B.3): an empty body."""
 
 _MIB = 1 << 20

@@ -65,6 +65,8 @@ def hidden(victim: Started) -> Target:
         "actions": [{"order": 1, "actionType": "ModifyProperties", "actionConfiguration": {"severity": "Low"}}],
     }
     put(victim, arm, f"{sentinel}/automationRules/leak", {"properties": automation})
+    watchlist = {"displayName": MARK, "provider": "p", "itemsSearchKey": "a", "rawContent": f"a\n{MARK}\n"}
+    put(victim, arm, f"{sentinel}/watchlists/leak", {"properties": watchlist})
     put(victim, arm, f"{sentinel}/incidents/leak", {"properties": {"title": MARK, "severity": "Low", "status": "New"}})
     definition = {
         "$schema": "https://schema.management.azure.com/providers/Microsoft.Logic/schemas/2016-06-01/workflowdefinition.json#",
@@ -206,6 +208,7 @@ def templates(hidden: Target) -> Iterator[tuple[str, dict[str, Any]]]:
     ids = {
         "saved search": f"{workspace}/savedSearches/leak",
         "rule": f"{workspace}/providers/Microsoft.SecurityInsights/alertRules/leak",
+        "watchlist": f"{workspace}/providers/Microsoft.SecurityInsights/watchlists/leak",
         "playbook": f"{group}/providers/Microsoft.Logic/workflows/leak",
         "endpoint": f"{group}/providers/Microsoft.Insights/dataCollectionEndpoints/leak",
     }

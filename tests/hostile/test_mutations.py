@@ -152,6 +152,29 @@ RIGHT: tuple[tuple[str, str, str, Any], ...] = (
     (
         "management",
         "PUT",
+        f"{_SENTINEL}/watchlists/mutant",
+        {
+            "properties": {
+                "displayName": "mutant",
+                "provider": "m",
+                "itemsSearchKey": "a",
+                "rawContent": "a,b\n1,2",
+                "contentType": "text/csv",
+                "numberOfLinesToSkip": 0,
+                "labels": ["l"],
+                "defaultDuration": "P1D",
+            }
+        },
+    ),
+    (
+        "management",
+        "PUT",
+        f"{_SENTINEL}/watchlists/mutant/watchlistItems/mutant",
+        {"properties": {"itemsKeyValue": {"a": "1", "b": 2}, "entityMapping": {"c": "d"}}},
+    ),
+    (
+        "management",
+        "PUT",
         f"{_SENTINEL}/incidents/mutant",
         {
             "properties": {

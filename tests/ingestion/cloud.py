@@ -19,6 +19,7 @@ from lurewire.core.clock import SystemClock
 from lurewire.core.database import Database
 from lurewire.core.http import build_app
 from lurewire.core.limits import Limits
+from lurewire.core.outbound import Outbound
 from lurewire.core.resources import ResourceId
 from lurewire.core.secretbox import SecretBox
 from lurewire.core.tls import ensure_certificates
@@ -28,12 +29,14 @@ from lurewire.ingestion import Collector, Ingestion, Samples, collector_routes, 
 from lurewire.workspace import (
     LIMITS,
     SharedKeys,
+    Watchlists,
     Workspace,
     Workspaces,
     control_routes,
     query_routes,
     resource_types,
     shared_key_routes,
+    watchlist_routes,
 )
 
 if TYPE_CHECKING:
@@ -94,9 +97,17 @@ class NoVault:
 class Cloud:
     """The rooms on one state folder, served by a thread with an event loop of its own."""
 
-    def __init__(self, folder: Path, overrides: dict[str, int] | None = None, *, clamp_time: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        overrides: dict[str, int] | None = None,
+        *,
+        clamp_time: bool = False,
+        endpoint_paths: bool = False,
+    ) -> None:
         self.folder = folder
         self._clamp_time = clamp_time
+        self._endpoint_paths = endpoint_paths
         self.clock = SystemClock()
         self.loop = asyncio.new_event_loop()
         self._listener = socket.socket()
@@ -231,7 +242,14 @@ class Cloud:
         self.store = ResourceStore(self.db, self.clock, box, subscription_id=SUBSCRIPTION, identities=self.identity)
         self.account = Account(TENANT, SUBSCRIPTION)
         self.deployments = Deployments(
-            self.db, self.clock, self.store, self.identity, NoVault(), self.account, Limits(ARM_LIMITS)
+            self.db,
+            self.clock,
+            self.store,
+            self.identity,
+            NoVault(),
+            self.account,
+            Limits(ARM_LIMITS),
+            lambda: Outbound({}, {}),
         )
         self.workspaces = Workspaces(self.folder / "workspaces", self.clock, Limits(LIMITS, self._limits))
         self.ingestion = Ingestion(
@@ -241,13 +259,16 @@ class Cloud:
             self.url,
             Limits(INGESTION_LIMITS, self._limits),
             clamp_time=self._clamp_time,
+            endpoint_paths=self._endpoint_paths,
         )
         self.keys = SharedKeys(self.db, box)
         self.samples = Samples(self.workspaces, self.store, self.clock, self.ingestion.limits)
         self.collector = Collector(self.ingestion, self.workspaces, self.store, self.keys, self.clock)
+        self.watchlists = Watchlists(self.workspaces, self.clock, TENANT, Limits(LIMITS, self._limits))
         self.store.register(
             *self.identity.resource_types,
             *resource_types(self.workspaces, self.clock),
+            *self.watchlists.resource_types,
             *self.ingestion.resource_types,
         )
         await self.store.start()
@@ -265,6 +286,7 @@ class Cloud:
             query_routes(self.workspaces, self.clock, Limits(LIMITS, self._limits), self.identity),
             token_routes(self.identity),
             control_plane("tables", control_routes(self.store), errors),
+            control_plane("watchlists", watchlist_routes(self.watchlists), errors),
             arm_routes(self.store, self.deployments, self.account, self.identity, errors, self.url, Limits(ARM_LIMITS)),
         ]
         return build_app(rooms, self.identity)

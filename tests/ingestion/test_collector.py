@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +24,8 @@ from lurewire.core.resources import ResourceId
 from lurewire.ingestion.resources import KEPT_OF_TABLES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.ingestion.cloud import ARM, COLUMNS, GROUP, WORKSPACE, Cloud
 else:
     from ingestion.cloud import ARM, COLUMNS, GROUP, WORKSPACE, Cloud
@@ -251,6 +257,54 @@ def test_limit_of_a_body(cloud: Cloud, key: str) -> None:
     cloud.settle()
     assert cloud.query("Many_CL | count") == [(100_001,)]
     assert send(cloud, key, b"[" + b"{}," * 2_000_001 + b"{}]").json()["Error"] == "InvalidDataFormat"
+
+
+def test_what_a_call_that_went_away_left_running_is_waited_for(cloud: Cloud) -> None:
+    first, second = threading.Event(), threading.Event()
+
+    async def calls() -> None:
+        gone = asyncio.ensure_future(cloud.collector._alone(first.wait))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        waiting = asyncio.ensure_future(cloud.collector._alone(second.set))
+        await asyncio.sleep(0.05)
+        assert not second.is_set()
+        first.set()
+        await waiting
+
+    cloud.run(calls())
+    assert second.is_set()
+
+
+def test_a_workspace_whose_disk_is_full_makes_no_other_wait(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path, {"ingestion.collector_workspace_bytes": 1000})
+    cloud.start()
+    room = threading.Event()
+    try:
+        cloud.put(f"{WORKSPACE}-full", {"location": "local", "properties": {}})
+        full, other = cloud.workspaces.by_id(f"{WORKSPACE}-full"), cloud.workspace()
+        assert full is not None
+        keys = {one: str(cloud.run(cloud.keys.of(one.customer_id))[0]) for one in (full, other)}
+        full._intake._loader.submit(lambda _cursor: room.wait())  # as a loader that tries again until there is room
+        with ThreadPoolExecutor(3) as pool:
+            body = {"a": "x" * 100}
+            waiting = [
+                pool.submit(send, cloud, keys[full], body, f"New{number}", customer_id=full.customer_id)
+                for number in range(3)
+            ]
+            while cloud.collector._held[full.customer_id] < 3 * 230:
+                time.sleep(0.01)
+            assert send(cloud, keys[other], body, "New").status_code == 200
+            refused = send(cloud, keys[full], {"a": "x" * 400}, "More", customer_id=full.customer_id)
+            assert (refused.status_code, refused.json()["Error"]) == (429, "TooManyRequests")
+            assert send(cloud, keys[other], {"a": "x" * 400}, "New").status_code == 200
+            room.set()
+            assert [call.result().status_code for call in waiting] == [200] * 3
+        assert (cloud.collector._held.total(), cloud.collector._waiting) == (0, 0)
+    finally:
+        room.set()
+        cloud.stop()
 
 
 def test_keys_are_shown_and_regenerated_to_those_who_may(cloud: Cloud) -> None:

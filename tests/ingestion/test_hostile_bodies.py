@@ -15,22 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
-    from tests.ingestion.cloud import COLUMNS, GROUP, STREAM, Cloud, rule_body
+    from tests.ingestion.cloud import STREAM, Cloud
 else:
-    from ingestion.cloud import COLUMNS, GROUP, STREAM, Cloud, rule_body
+    from ingestion.cloud import STREAM, Cloud
 
 ANSWERS = {204, 400, 413, 415}
-
-
-@pytest.fixture(scope="module")
-def rule(cloud: Cloud) -> str:
-    cloud.table("Events_CL", COLUMNS)
-    return cloud.rule("events-dcr", rule_body())
-
-
-@pytest.fixture(scope="module")
-def token(cloud: Cloud, rule: str) -> str:
-    return cloud.token("publisher of hostile bodies", ("Monitoring Metrics Publisher", GROUP))
 
 
 def values() -> st.SearchStrategy[bytes]:

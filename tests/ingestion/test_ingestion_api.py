@@ -28,17 +28,6 @@ PUBLISHER = "Monitoring Metrics Publisher"
 LIMIT = 1 << 20
 
 
-@pytest.fixture(scope="module")
-def rule(cloud: Cloud) -> str:
-    cloud.table("Events_CL", COLUMNS)
-    return cloud.rule("events-dcr", rule_body())
-
-
-@pytest.fixture(scope="module")
-def token(cloud: Cloud, rule: str) -> str:
-    return cloud.token("publisher", (PUBLISHER, RULE))
-
-
 def stored(cloud: Cloud, name: str, select: str = "name") -> list[tuple[Any, ...]]:
     cloud.settle()
     return cloud.query(f"Events_CL | where name startswith '{name}' | project {select}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -233,6 +234,25 @@ def test_a_preview_uses_no_more_memory_than_it_may() -> None:
     limits = Limits(LIMITS, {"ingestion.preview_memory_mb": 16})
     shown = samples._transformed([Column("a", KqlType.STRING)], bomb, records, 0, limits)
     assert [one["message"] for one in shown.errors] == ["the query needs more memory than it may use"]
+
+
+def test_a_preview_runs_no_longer_than_it_may() -> None:
+    counts = ", ".join(f"n{number} = countof(a, '(x|y)*{number}', 'regex')" for number in range(150))
+    records = [{"a": "xy" * 400}] * 10_000
+    shown, took = preview_in(1, f"source | extend {counts}", records)
+    assert [(one["code"], one["message"]) for one in shown.errors] == [
+        ("InvalidTransformQuery", "The transform did not end in 1 seconds.")
+    ]
+    assert (shown.rows, took < 8) == ([], True), "the whole of it takes longer"
+    shown, _ = preview_in(60, "source | where countof(a, '(x|y)*1', 'regex') == 0 | project n = strlen(a)", records)
+    assert (shown.errors, len(shown.rows), shown.rows[0]) == ([], 10_000, {"n": 800})
+
+
+def preview_in(seconds: int, transform: str, records: list[dict[str, Any]]) -> tuple[samples.Preview, float]:
+    limits = Limits(LIMITS, {"ingestion.preview_seconds": seconds})
+    started = time.monotonic()
+    shown = samples._transformed([Column("a", KqlType.STRING)], transform, records, 0, limits)
+    return shown, time.monotonic() - started
 
 
 NAMES = st.sampled_from(

@@ -39,17 +39,6 @@ LIMIT = 1 << 20
 FIELD = 64 << 10
 
 
-@pytest.fixture(scope="module")
-def rule(cloud: Cloud) -> str:
-    cloud.table("Events_CL", COLUMNS)
-    return cloud.rule("events-dcr", rule_body())
-
-
-@pytest.fixture(scope="module")
-def token(cloud: Cloud, rule: str) -> str:
-    return cloud.token("publisher of wrong records", (PUBLISHER, GROUP))
-
-
 def told(cloud: Cloud, request_id: str) -> list[tuple[Any, ...]]:
     cloud.settle()
     return told_at_once(cloud, request_id)

@@ -98,9 +98,9 @@ class Started:
         return self._session.request(method, url, headers=sent, timeout=60, verify=self.ca, **more)
 
     def query(self, text: str) -> list[dict[str, Any]]:
-        answer = self.ask("/query", {"query": text})
-        names: Sequence[str] = [column["name"] for column in answer["columns"]]
-        return [dict(zip(names, row, strict=True)) for row in answer["rows"]]
+        table = self.ask("/query", {"query": text})["tables"][0]
+        names: Sequence[str] = [column["name"] for column in table["columns"]]
+        return [dict(zip(names, row, strict=True)) for row in table["rows"]]
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)

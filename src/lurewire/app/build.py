@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from lurewire.core.principal import Principal
     from lurewire.core.tls import Certificates
     from lurewire.settings import Settings
+    from lurewire.workspace import QueryResult
 
 
 _log = get_logger("app")
@@ -152,7 +153,9 @@ class Core:
             limits=limits(vault),
         )
         self.account = arm.Account(self.tenant_id, subscription_id, url=self._url)
-        self.deployments = arm.Deployments(db, clock, self.store, self.identity, self.vault, self.account, limits(arm))
+        self.deployments = arm.Deployments(
+            db, clock, self.store, self.identity, self.vault, self.account, limits(arm), lambda: self.outbound
+        )
         places = workspace.Places(
             self._folder / "external",
             tuple(self._settings["workspace.external"]),
@@ -165,6 +168,7 @@ class Core:
             geo=lambda address: place_of(self.ipintel.data, address),
             places=places,
         )
+        self.watchlists = workspace.Watchlists(self.workspaces, clock, self.tenant_id, limits(workspace))
         self.ingestion = ingestion.Ingestion(
             self.workspaces,
             self.store,
@@ -174,6 +178,7 @@ class Core:
             clamp_time=self._settings["ingestion.clamp_time"],
             tables=self._settings["ingestion.tables"],
             gatekeeper=self.identity,
+            endpoint_paths=self._settings["ingestion.endpoint_paths"],
         )
         self.table_files = TableFiles(self.workspaces, self.store, str(self.names.workspace))
         self.samples = ingestion.Samples(self.workspaces, self.store, clock, limits(ingestion))
@@ -226,6 +231,7 @@ class Core:
             *self.identity.resource_types,
             *self.vault.resource_types,
             *workspace.resource_types(self.workspaces, self._clock),
+            *self.watchlists.resource_types,
             *self.ingestion.resource_types,
             *self.analytics.resource_types,
             self.incidents.automation_rules,
@@ -234,8 +240,12 @@ class Core:
         )
         for name in ("listKeys", "sharedKeys"):
             self.deployments.register_listing("Microsoft.OperationalInsights/workspaces", name, self._workspace_keys)
+        callback = self.playbooks.operations.callback_of_trigger
+        self.deployments.register_listing("Microsoft.Logic/workflows/triggers", "listCallbackUrl", callback)
         self._stack.push_async_callback(self.workspaces.stop)
         await self.store.start()
+        await self.vault.start()
+        self._stack.push_async_callback(self.vault.stop)
         await self.identity.management_groups.ensure_root(self.store)
         await self.deployments.start()
         await self.incidents.start()
@@ -263,6 +273,7 @@ class Core:
             arm.control_plane("keys", workspace.shared_key_routes(self.workspaces, self.shared_keys), errors),
             arm.control_plane("roles", self._role_routes(), errors),
             arm.control_plane("tables", workspace.control_routes(self.store), errors),
+            arm.control_plane("watchlists", workspace.watchlist_routes(self.watchlists), errors),
             # Last: its paths fit every resource.
             arm.arm_routes(
                 self.store, self.deployments, self.account, self.identity, errors, self._url, self._limits(arm)
@@ -455,20 +466,28 @@ class Core:
     async def operator_query(self, text: str) -> dict[str, Any]:
         """Run a query on the install's workspace.
 
-        Gives columns and rows in the query API's encoding, why rows are missing, and the chart that it asks for.
+        Gives `tables`, one for each result of the query, with columns, rows in the query API's encoding and the chart that it
+        asks for; and `partial`, why rows are missing.
         """
         found = self.workspaces.by_id(self.names.workspace)
         assert found is not None
         result = await found.query(text)
-        columns = [{"name": column.name, "type": str(column.type)} for column in result.columns]
-        rows = [
+        tables = await asyncio.to_thread(lambda: [_table(one) for one in (result, *result.further)])
+        return {"tables": tables, "partial": result.partial}
+
+
+def _table(result: QueryResult) -> dict[str, Any]:
+    render = result.render
+    return {
+        "columns": [{"name": column.name, "type": str(column.type)} for column in result.columns],
+        "rows": [
             [json_value(column.type, value) for value, column in zip(row, result.columns, strict=True)]
-            for row in await asyncio.to_thread(result.values)
-        ]
-        render = None
-        if result.render is not None:
-            render = {"visualization": result.render.visualization, "properties": dict(result.render.properties)}
-        return {"columns": columns, "rows": rows, "partial": result.partial, "render": render}
+            for row in result.values()
+        ],
+        "render": None
+        if render is None
+        else {"visualization": render.visualization, "properties": dict(render.properties)},
+    }
 
 
 class _Limits:

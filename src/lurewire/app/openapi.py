@@ -37,6 +37,15 @@ _QUERY: dict[str, Any] = {
     },
     "required": ["query"],
 }
+_SECRET: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "value": {"type": "string"},
+        "contentType": {"type": "string"},
+        "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+        "attributes": {"type": "object"},
+    },
+}
 _RESOURCE: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -51,7 +60,7 @@ _BODIES: Mapping[str, tuple[str, dict[str, Any]]] = {
     "identity": ("application/x-www-form-urlencoded", _FORM),
     "ingestion": (_JSON, _ROWS),
     "workspace": (_JSON, _QUERY),
-    "vault": (_JSON, {"type": "object", "properties": {"value": {"type": "string"}}, "required": ["value"]}),
+    "vault": (_JSON, _SECRET),
     "testbench": (_JSON, _OBJECT),
 }
 """The kind of body that a room's writing operations take; all others take a resource."""
@@ -61,7 +70,7 @@ _QUERY_PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "workspace": ("query", "timespan"),
     "identity": ("authorization_endpoint", "api-version"),
     "managed identity": ("resource", "api-version", "client_id", "object_id", "mi_res_id", "msi_res_id"),
-    "vault": ("api-version",),
+    "vault": ("api-version", "maxresults", "$skiptoken"),
     "ipintel": ("ip",),
     "testbench": ("room", "after"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -46,6 +47,17 @@ def _make_inert(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
     return event
 
 
+class _Lines(structlog.PrintLogger):
+    """Writes lines; one for which there is no room or no reader any more is lost, and what it told of goes on."""
+
+    def msg(self, message: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: the stream is closed
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
 class _OfLibraries(logging.Handler):
     """Makes lines of ours of what libraries log: it may hold an attacker's text, too."""
 
@@ -72,7 +84,7 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
             structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(target),
+        logger_factory=lambda *_: _Lines(target),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""Outbound HTTP of playbooks and feeds, behind a guard.
+"""Outbound HTTP of playbooks, feeds and templates that link to others, behind a guard.
 
 An address of ours, of the local network or of nobody is refused after its name was resolved, and the connection is
 made to the very address that was checked. The setting `outbound.routes` alone passes the guard: it maps a host to one
@@ -31,6 +31,10 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 class OutboundError(Exception):
     """The request had no answer: refused connection, time-out, a name that does not resolve, an answer too long."""
+
+
+class OutboundUnreadable(OutboundError):
+    """What answered broke the rules of HTTP; the message quotes it."""
 
 
 class OutboundRefused(OutboundError):
@@ -132,23 +136,32 @@ class Outbound:
         headers: Sequence[tuple[str, str]] = (),
         body: bytes | None = None,
         timeout: float = 120.0,  # noqa: ASYNC109 - the wire contract's own word: the whole request's time
+        longest: int = MAX_RESPONSE_BYTES,
+        routed: bool = True,
     ) -> OutboundResponse:
-        """Send one request; redirects are answers, not followed.
+        """Send one request; redirects are answers, not followed. `longest` is how many bytes the answer may have.
 
-        Raises `OutboundRefused` (guard) and `OutboundError` (no answer within `timeout` seconds, or none at all).
+        Without `routed` the hosts of `outbound.routes` are refused. Raises `OutboundRefused` (guard) and
+        `OutboundError` (no answer within `timeout` seconds, or none at all).
         """
         target = _parse(url)
         asked = f"{method} {target.scheme}://{target.host_port_subcomponent}"
         room = self._room_for(target)
+        if room is not None and not routed:
+            msg = f"{asked} is refused: the setting outbound.routes maps the host to a room of this install"
+            raise OutboundError(msg)
         try:
             if room is not None:
                 async with asyncio.timeout(timeout):
                     return await _ask_room(room, self._app_of(room), method, target, headers, body)
             self._check_literal(str(target.raw_host))
-            return await self._send(method, target, headers, body, timeout)
+            return await self._send(method, target, headers, body, timeout, longest)
         except TimeoutError as error:
             msg = f"{asked} had no answer within {timeout:g} s"
             raise OutboundError(msg) from error
+        except (aiohttp.ClientResponseError, aiohttp.ClientPayloadError) as error:
+            msg = f"{asked} failed: {error}"
+            raise OutboundUnreadable(msg) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # ValueError: a header, method or host that cannot be written on the wire.
             msg = f"{asked} failed: {error}"
@@ -182,7 +195,13 @@ class Outbound:
             raise OutboundRefused(host, host)
 
     async def _send(
-        self, method: str, target: URL, headers: Sequence[tuple[str, str]], body: bytes | None, seconds: float
+        self,
+        method: str,
+        target: URL,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | None,
+        seconds: float,
+        longest: int,
     ) -> OutboundResponse:
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -202,8 +221,8 @@ class Outbound:
             content = bytearray()
             async for chunk in response.content.iter_any():
                 content += chunk
-                if len(content) > MAX_RESPONSE_BYTES:
-                    msg = f"{method} {target.origin()} answered with more than {MAX_RESPONSE_BYTES} bytes"
+                if len(content) > longest:
+                    msg = f"{method} {target.origin()} answered with more than {longest} bytes"
                     raise OutboundError(msg)
             return OutboundResponse(response.status, tuple(response.headers.items()), bytes(content), None)
 

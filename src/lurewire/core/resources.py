@@ -5,11 +5,13 @@ Source: https://learn.microsoft.com/azure/azure-resource-manager/templates/templ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from sqlalchemy import Connection
 
     from lurewire.core.principal import Principal
 
@@ -140,9 +142,14 @@ class ResourceType:
     """What a room says of a resource type that it owns.
 
     `prepare` validates a change and returns the whole ARM body to store, with the properties that Azure adds; it
-    raises the room's `WireError`s and has no other effect. `applied` makes the room act on a stored body; it is called
+    raises the room's `WireError`s and has no other effect. `stored` runs in the transaction that stores it, for what must
+    hold at that very moment; what it raises undoes the transaction. `applied` makes the room act on a stored body; it is called
     after each PUT and, at start, for every stored resource, so it must be idempotent. `deleted` undoes it.
-    `hidden` are the JSON pointers of secrets: encrypted at rest, never in an answer or an export.
+    `hidden` are the JSON pointers of secrets: encrypted at rest, never in an answer or an export. `warnings` says what
+    of a body is taken and will not work here, as pairs of code and message for who deploys it; it raises nothing.
+    `current` gives a stored body with what other resources decide of it now, as everybody sees it from then on, and None
+    where it is there no more; it raises nothing. Where `single`, one resource of the type stands for its name wherever it is: a PUT drops any other in the
+    same transaction, without `deleted`, as `applied` tells what holds from then on.
     """
 
     type: str
@@ -151,6 +158,10 @@ class ResourceType:
     deleted: Callable[[ResourceId], Awaitable[None]]
     hidden: tuple[str, ...] = ()
     built_ins: BuiltIns | None = None
+    warnings: Callable[[dict[str, Any]], Sequence[tuple[str, str]]] = field(default=lambda _body: ())
+    current: Callable[[dict[str, Any]], dict[str, Any] | None] = field(default=lambda body: body)
+    single: bool = False
+    stored: Callable[[Connection, Change], None] = field(default=lambda _conn, _change: None)
 
 
 class Resources(Protocol):

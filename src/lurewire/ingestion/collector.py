@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import re
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -38,10 +40,14 @@ from lurewire.schemas.infer import TABLE_NAME, TIME
 from lurewire.workspace import FlowDefinition, JournalError, Losses, Overloaded, Span, StreamDefinition, make_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from lurewire.core.clock import Clock
     from lurewire.core.resources import ResourceId, Resources
     from lurewire.ingestion.service import Ingestion
     from lurewire.workspace import Key, SharedKeys, Workspace, Workspaces
+
+T = TypeVar("T")
 
 _SCHEME = re.compile(r"SharedKey ([^:\s]+):(\S+)")
 _LOG_TYPE = re.compile(r"[A-Za-z0-9_]{1,100}")
@@ -77,8 +83,9 @@ class Collector:
         self._keys = keys
         self._clock = clock
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._one_at_a_time = asyncio.Semaphore(1)
-        self._waiting = 0
+        self._one_at_a_time = asyncio.Semaphore(1)  # for what takes memory of its own, never for what waits for a disk
+        self._waiting = 0  # bytes of calls, as they were read
+        self._held: Counter[str] = Counter()  # of each workspace: these, and what was made of them
 
     async def authorize(self, authorization: str, date: str, length: int, host: str) -> Workspace:
         """The workspace whose key signed a call of `length` bytes. Raises `InvalidCustomerId`, `InvalidAuthorization`.
@@ -126,11 +133,14 @@ class Collector:
             raise InvalidLogType(
                 "The Log-Type has letters, digits and '_', begins with a letter and makes a table's name of at most 63"
             )
-        if self._waiting + len(post.body) > self.limits["ingestion.collector_waiting_bytes"]:
-            raise TooManyRequests("Too many calls wait to be stored", headers={"Retry-After": "1"})
+        held = self._held[workspace.customer_id]
+        for waiting, limit in ((self._waiting, "waiting_bytes"), (held, "workspace_bytes")):
+            if waiting + len(post.body) > self.limits[f"ingestion.collector_{limit}"]:
+                raise TooManyRequests("Too many calls wait to be stored", headers={"Retry-After": "1"})
         self._waiting += len(post.body)
         try:
-            await self._take(workspace, post, table)
+            with self._holding(workspace, len(post.body)):
+                await self._take(workspace, post, table)
         finally:
             self._waiting -= len(post.body)
 
@@ -140,13 +150,28 @@ class Collector:
         async with self._lock(f"{resource_id.key}/{table}"):
             known = {c.name: c.type for c in stored.columns} if (stored := workspace.tables.find(table)) else {}
             shaper = Shaper(_own(known), self.limits["ingestion.collector_columns"] - len(_OWN_COLUMNS))
-            async with self._one_at_a_time:
-                body = await asyncio.to_thread(_shaped, post, shaper)
+            body = await self._alone(_shaped, post, shaper)
+            with self._holding(workspace, len(body)):
                 if shaper.new or not known:
                     await self._widen(resource_id, table, shaper)
                 key = make_key(Span.ROOM, "collector", table, post.once) if post.once else None
                 losses = await self._store(workspace, table, body, key)
         await self._report(workspace, resource_id, table, shaper, losses)
+
+    async def _alone(self, work: Callable[..., T], *arguments: object) -> T:
+        """Run on a thread, after all others; it runs on where the caller is cancelled, and nothing else till it ends."""
+        await self._one_at_a_time.acquire()
+        running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+        running.add_done_callback(lambda _: self._one_at_a_time.release())
+        return await asyncio.shield(running)
+
+    @contextlib.contextmanager
+    def _holding(self, workspace: Workspace, size: int) -> Iterator[None]:
+        self._held[workspace.customer_id] += size
+        try:
+            yield
+        finally:
+            self._held[workspace.customer_id] -= size
 
     def _check_date(self, date: str) -> None:
         most = self.limits["ingestion.collector_clock_minutes"] * 60
@@ -183,7 +208,7 @@ class Collector:
         bounds = self._ingestion.bounds | {"field_bytes": self.limits["ingestion.collector_field_bytes"]}
         stream = await workspace.define(StreamDefinition.of(columns, [FlowDefinition(table)], **bounds))
         losses = Losses()
-        rows = await asyncio.to_thread(stream.decoder.decode, body, losses)
+        rows = await self._alone(stream.decoder.decode, body, losses)
         try:
             await workspace.submit(stream, body, rows, gzip=False, key=key)
         except Overloaded as error:

@@ -29,6 +29,12 @@ LIMITS: tuple[Limit, ...] = (
     Limit("ingestion.preview_memory_mb", 256, "MB", "our own: what the transformation of a preview may use"),
     Limit("ingestion.collector_body_bytes", 30 << 20, "bytes", _COLLECTOR),
     Limit("ingestion.collector_waiting_bytes", 128 << 20, "bytes", "our own: calls that are read and not yet stored"),
+    Limit(
+        "ingestion.collector_workspace_bytes",
+        96 << 20,
+        "bytes",
+        "our own: of one workspace such calls and what is made of them, so that its disk stops no other's",
+    ),
     Limit("ingestion.collector_field_bytes", 32 << 10, "bytes", _COLLECTOR),
     Limit("ingestion.collector_columns", 500, "columns", _COLLECTOR),
     Limit("ingestion.collector_clock_minutes", 15, "minutes", _COLLECTOR.replace("data-limits", "authorization")),

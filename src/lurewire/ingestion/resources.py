@@ -27,6 +27,8 @@ ENDPOINT = "Microsoft.Insights/dataCollectionEndpoints"
 RULE = "Microsoft.Insights/dataCollectionRules"
 
 DIRECT = "Direct"
+ENDPOINT_PATH = "/dataCollectionEndpoints"
+"""Where the URLs of endpoints are, by their immutable ids: there is one host for all."""
 KEPT_OF_TABLES = (
     "plan",
     "retentionInDays",
@@ -49,11 +51,11 @@ _TYPE_TEXTS = {
 
 
 def resource_types(
-    ingestion: Ingestion, workspaces: Workspaces, resources: Resources, base_url: Callable[[], str]
+    ingestion: Ingestion, workspaces: Workspaces, resources: Resources, url_of: Callable[[str], str]
 ) -> tuple[ResourceType, ...]:
-    """The resource types of this room; they come after those of the workspace."""
-    endpoints = _EndpointType(ingestion, base_url)
-    rules = _RuleType(ingestion, workspaces, resources, base_url)
+    """The resource types of this room; they come after those of the workspace. `url_of` gives the URL of an immutable id."""
+    endpoints = _EndpointType(ingestion, url_of)
+    rules = _RuleType(ingestion, workspaces, resources, url_of)
     return (
         ResourceType(ENDPOINT, endpoints.prepare, endpoints.applied, endpoints.deleted),
         ResourceType(RULE, rules.prepare, rules.applied, rules.deleted),
@@ -62,9 +64,9 @@ def resource_types(
 
 
 class _EndpointType:
-    def __init__(self, ingestion: Ingestion, base_url: Callable[[], str]) -> None:
+    def __init__(self, ingestion: Ingestion, url_of: Callable[[str], str]) -> None:
         self._ingestion = ingestion
-        self._base_url = base_url
+        self._url_of = url_of
 
     async def prepare(self, change: Change) -> dict[str, Any]:
         given = change.body.get("properties") or {}
@@ -74,10 +76,11 @@ class _EndpointType:
         if not isinstance(networks, dict) or networks.get("publicNetworkAccess", _PUBLIC) not in _NETWORK_ACCESS:
             message = f"'publicNetworkAccess' is one of {', '.join(_NETWORK_ACCESS)}."
             raise _endpoint_invalid(message, "properties.networkAcls.publicNetworkAccess")
-        url = self._base_url()
+        immutable_id = _immutable_id("dce", change.existing)
+        url = self._url_of(immutable_id)
         properties: dict[str, Any] = given | {"networkAcls": {"publicNetworkAccess": _PUBLIC} | networks}
         properties |= {
-            "immutableId": _immutable_id("dce", change.existing),
+            "immutableId": immutable_id,
             "configurationAccess": {"endpoint": url},
             "logsIngestion": {"endpoint": url},
             "metricsIngestion": {"endpoint": url},
@@ -87,7 +90,7 @@ class _EndpointType:
 
     async def applied(self, resource_id: ResourceId, body: dict[str, Any]) -> None:
         access = body["properties"]["networkAcls"].get("publicNetworkAccess", _PUBLIC)
-        self._ingestion.open_endpoint(resource_id, public=access == _PUBLIC)
+        self._ingestion.open_endpoint(resource_id, body["properties"]["immutableId"], public=access == _PUBLIC)
 
     async def deleted(self, resource_id: ResourceId) -> None:
         self._ingestion.close_endpoint(resource_id)
@@ -100,12 +103,12 @@ def _endpoint_invalid(message: str, target: str) -> RuleInvalid:
 
 class _RuleType:
     def __init__(
-        self, ingestion: Ingestion, workspaces: Workspaces, resources: Resources, base_url: Callable[[], str]
+        self, ingestion: Ingestion, workspaces: Workspaces, resources: Resources, url_of: Callable[[str], str]
     ) -> None:
         self._ingestion = ingestion
         self._workspaces = workspaces
         self._resources = resources
-        self._base_url = base_url
+        self._url_of = url_of
 
     async def prepare(self, change: Change) -> dict[str, Any]:
         rule = read_rule(change.body, self._ingestion.limits)
@@ -120,9 +123,10 @@ class _RuleType:
         for destination in properties["destinations"]["logAnalytics"]:
             self._ingestion.check_link(change.principal, str(destination["workspaceResourceId"]))
         properties["destinations"] = {"logAnalytics": self._destinations(properties["destinations"]["logAnalytics"])}
-        properties |= {"immutableId": _immutable_id("dcr", change.existing), "provisioningState": "Succeeded"}
+        immutable_id = _immutable_id("dcr", change.existing)
+        properties |= {"immutableId": immutable_id, "provisioningState": "Succeeded"}
         if rule.kind == DIRECT:
-            properties["endpoints"] = {"logsIngestion": self._base_url(), "metricsIngestion": self._base_url()}
+            properties["endpoints"] = dict.fromkeys(("logsIngestion", "metricsIngestion"), self._url_of(immutable_id))
         return change.body | {"properties": properties}
 
     async def applied(self, resource_id: ResourceId, body: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from lurewire.core.http import Audience, Needs, RoomRoutes, Route
 from lurewire.ingestion.bodies import read_body
 from lurewire.ingestion.errors import IngestionError, RuleNotFound, render
+from lurewire.ingestion.resources import ENDPOINT_PATH
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lurewire.ingestion.service import ActiveRule, Ingestion
 
 _PATH = "/dataCollectionRules/{immutable_id}/streams/{stream}"
+_BY_ENDPOINT = f"{ENDPOINT_PATH}/{{endpoint}}{_PATH}"
 _ACTION = "Microsoft.Insights/Telemetry/Write"
 
 
@@ -26,7 +28,8 @@ def ingestion_routes(ingestion: Ingestion) -> RoomRoutes:
     """The routes of the Logs Ingestion API."""
     handlers = _Handlers(ingestion)
     needs = Needs(_ACTION, Audience.MONITOR, handlers.scope, data=True)
-    return RoomRoutes("ingestion", [Route("POST", _PATH, handlers.post, needs)], render)
+    routes = [Route("POST", path, handlers.post, needs) for path in (_PATH, _BY_ENDPOINT)]
+    return RoomRoutes("ingestion", routes, render)
 
 
 class _Handlers:
@@ -40,11 +43,13 @@ class _Handlers:
         rule = self._rule(request)
         stream = request.path_params["stream"]
         request_id = request.headers.get("x-ms-client-request-id", "")
+        endpoint = request.path_params.get("endpoint", "")
         try:
             self._ingestion.rates.request(rule.immutable_id)
             body, gzip = await read_body(request, self._ingestion.limits["ingestion.body_bytes"])
+            principal = request.state.principal
             await self._ingestion.accept(
-                rule, stream, body, gzip=gzip, principal=request.state.principal, request_id=request_id
+                rule, stream, body, gzip=gzip, principal=principal, request_id=request_id, endpoint=endpoint
             )
         except IngestionError as error:
             await self._ingestion.refused(rule, stream, request_id, error)

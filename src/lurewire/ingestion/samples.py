@@ -7,6 +7,7 @@ steps: https://learn.microsoft.com/azure/azure-monitor/logs/create-custom-table#
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from dataclasses import dataclass, field
@@ -26,7 +27,9 @@ from lurewire.schemas.parse_json import parse_json_schema
 from lurewire.workspace import Losses, RowDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from duckdb import DuckDBPyConnection
 
     from lurewire.core.clock import Clock
     from lurewire.core.limits import Limits
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 _SOURCE = "source"
 _BATCH = "batch"
+_INTERRUPT_AGAIN = 0.02
 
 
 class SampleRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -298,6 +302,30 @@ def _error(message: str, code: str = "InvalidTransformOutput", **place: int) -> 
     return {"code": code, "message": message} | place
 
 
+@contextlib.contextmanager
+def _stopped_after(seconds: float, connection: DuckDBPyConnection) -> Iterator[threading.Event]:
+    """Interrupt what runs on a connection once its time is over; the event tells.
+
+    Again and again: the engine forgets an interrupt that comes between two statements, and looks for one between two vectors.
+    """
+    ended, late = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        if ended.wait(seconds):
+            return
+        late.set()
+        while not ended.wait(_INTERRUPT_AGAIN):
+            connection.interrupt()
+
+    watcher = threading.Thread(target=watch, name="preview", daemon=True)
+    watcher.start()
+    try:
+        yield late
+    finally:
+        ended.set()
+        watcher.join()
+
+
 def _transformed(
     columns: Sequence[Column], transform: str, records: Sequence[dict[str, Any]], now: int, limits: Limits
 ) -> Preview:
@@ -307,18 +335,20 @@ def _transformed(
     source = kql.Table(_SOURCE, tuple(columns), _BATCH, tuple(rows.column_names), time_column=None)
     with kql.closed_connection(memory_megabytes=limits["ingestion.preview_memory_mb"]) as connection:
         connection.register(_BATCH, rows)
-        late = threading.Timer(limits["ingestion.preview_seconds"], connection.interrupt)
-        late.start()
+        seconds = limits["ingestion.preview_seconds"]
         try:
-            result = kql.run_over(transform, connection, kql.Tables([source]), now=now, profile="transform")
+            with _stopped_after(seconds, connection) as late:
+                result = kql.run_over(transform, connection, kql.Tables([source]), now=now, profile="transform")
         except KqlError as error:
+            if late.is_set():
+                message = f"The transform did not end in {seconds} seconds."
+                shown.errors.append(_error(message, "InvalidTransformQuery"))
+                return shown
             for one in error.errors:
                 hint = f" ({one.hint})" if one.hint else ""
                 place = {"line": one.line, "column": one.column}
                 shown.errors.append(_error(f"{one.message}{hint}", "InvalidTransformQuery", **place))
             return shown
-        finally:
-            late.cancel()
     shown.columns = result.columns
     shown.rows = [
         {c.name: kql.json_value(c.type, v) for c, v in zip(result.columns, row, strict=True)} for row in result.rows

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -226,7 +227,18 @@ def keyvault() -> dict[str, Any]:
             "deleted": [one.name for one in vaults.list_deleted()],
         }
         vaults.delete(GROUP, "sdk-vault")
-        return seen | {"gone": refusal(lambda: vaults.get(GROUP, "sdk-vault"))}
+        seen["gone"] = refusal(lambda: vaults.get(GROUP, "sdk-vault"))
+        kept = vaults.get_deleted("sdk-vault", "local").properties
+        seen["kept"] = [one.name for one in vaults.list_deleted()]
+        seen["for"] = (kept.scheduled_purge_date - kept.deletion_date).days
+        again: dict[str, Any] = {"location": "local", "properties": properties}
+        seen["name taken"] = refusal(lambda: vaults.begin_create_or_update(GROUP, "sdk-vault", again))
+        again["properties"] = properties | {"createMode": "recover"}
+        recovered = vaults.begin_create_or_update(GROUP, "sdk-vault", again).result()
+        seen["recovered"] = [recovered.name, recovered.properties.enabled_for_template_deployment]
+        vaults.delete(GROUP, "sdk-vault")
+        vaults.begin_purge_deleted("sdk-vault", "local").result()
+        return seen | {"purged": refusal(lambda: vaults.get_deleted("sdk-vault", "local"))}
 
 
 def monitor() -> dict[str, Any]:
@@ -354,6 +366,108 @@ def custom_roles() -> dict[str, Any]:
         return seen | {"deleted": deleted is not None and deleted.name == name}
 
 
+def securityinsight() -> dict[str, Any]:
+    """azure-mgmt-securityinsight: a watchlist from CSV, and its items; also with the generation that polls."""
+    from azure.mgmt import securityinsight as package
+
+    newer = getattr(package, "SecurityInsightsMgmtClient", None)
+    with (newer or package.SecurityInsights)(credential(), SUBSCRIPTION, **PLACE) as client:
+        watchlists, items, place = client.watchlists, client.watchlist_items, (GROUP, WORKSPACE, "sdk-list")
+        polls = hasattr(watchlists, "begin_delete")
+
+        def put(body: dict[str, Any]) -> Any:
+            if polls:
+                return watchlists.begin_create_or_update(*place, body).result()
+            return watchlists.create_or_update(*place, body)
+
+        properties = {"displayName": "From the SDK", "provider": "Microsoft", "itemsSearchKey": "ip"}
+        content = {
+            "rawContent": "ip,who\n1.1.1.1,eve\n2.2.2.2,bob\n",
+            "contentType": "text/csv",
+            "numberOfLinesToSkip": 0,
+        }
+        made = put({"properties": properties | {"source": "Local file"} | content}).as_dict()
+        item = str(uuid.uuid4())
+        body = {"properties": {"itemsKeyValue": {"ip": "3.3.3.3", "who": "mallory"}}}
+        first = items.create_or_update(*place, item, body).as_dict()
+        body["properties"]["itemsKeyValue"]["who"] = "trent"
+        second = items.create_or_update(*place, item, {"etag": first["etag"]} | body).as_dict()
+        stale = refusal(lambda: items.create_or_update(*place, item, {"etag": first["etag"]} | body))
+        listed = [_flat(one)["items_key_value"] for one in items.list(*place)]
+        items.delete(*place, item)
+        seen = {
+            "made": [made["name"], _flat(made)["watchlist_alias"], _flat(made)["upload_status"]],
+            "by": _flat(made)["created_by"]["object_id"] is not None,
+            "raw": "raw_content" in _flat(made),
+            "shown": _flat(watchlists.get(*place))["display_name"],
+            "listed": "sdk-list" in [one.name for one in watchlists.list(*place[:2])],
+            "items": sorted(str(one["who"]) for one in listed),
+            "etags": first["etag"] != second["etag"],
+            "stale": stale,
+            "left": len(list(items.list(*place))),
+            "item": refusal(lambda: items.get(*place, item)),
+            "refused": refusal(lambda: put({"properties": properties | content | {"rawContent": "a\n1\n"}})),
+        }
+        if polls:
+            watchlists.begin_delete(*place).result()
+        else:
+            watchlists.delete(*place)
+        return seen | {"gone": refusal(lambda: watchlists.get(*place))}
+
+
+def _flat(model: Any) -> dict[str, Any]:
+    """What a model shows, the properties beside the name; in the names of Python in every generation."""
+    shown = model if isinstance(model, dict) else model.as_dict()
+    return {
+        re.sub("([A-Z])", r"_\1", key).lower(): _flat(value) if isinstance(value, dict) else value
+        for key, value in (shown | shown.get("properties", {})).items()
+    }
+
+
+def logic() -> dict[str, Any]:
+    """azure-mgmt-logic: a workflow that a request starts, its versions and trigger, and a run that is cancelled."""
+    from azure.mgmt.logic import LogicManagementClient
+
+    schema = "https://schema.management.azure.com/providers/Microsoft.Logic/schemas/2016-06-01/workflowdefinition.json#"
+    definition: dict[str, Any] = {
+        "$schema": schema,
+        "contentVersion": "1.0.0.0",
+        "triggers": {"manual": {"type": "Request", "kind": "Http", "inputs": {"schema": {}}}},
+        "actions": {"Wait": {"type": "Wait", "inputs": {"interval": {"count": 1, "unit": "Hour"}}, "runAfter": {}}},
+    }
+    body = {"location": "local", "definition": definition}
+    with LogicManagementClient(credential(), SUBSCRIPTION, **PLACE) as client:
+        place = (GROUP, "sdk-workflow")
+        made = client.workflows.create_or_update(*place, body)
+        client.workflows.validate_by_resource_group(*place, body)
+        client.workflows.validate_by_location(GROUP, "local", "sdk-workflow", body)
+        wrong = {"location": "local", "definition": definition | {"actions": {"A": {"type": "Nothing"}}}}
+        invalid = refusal(lambda: client.workflows.validate_by_resource_group(*place, wrong))
+        client.workflows.disable(*place)
+        states = [made.state, client.workflows.get(*place).state]
+        client.workflows.enable(*place)
+        states.append(client.workflows.get(*place).state)
+        callback = client.workflow_triggers.list_callback_url(*place, "manual")
+        client.workflow_triggers.run(*place, "manual")
+        [run] = client.workflow_runs.list(*place)
+        client.workflow_runs.cancel(*place, run.name)
+        versions = [one.name for one in client.workflow_versions.list(*place)]
+        seen = {
+            "invalid": invalid,
+            "states": states,
+            "versions": len(versions),
+            "version": client.workflow_versions.get(*place, versions[-1]).version == made.version,
+            "triggers": [one.name for one in client.workflow_triggers.list(*place)],
+            "trigger": client.workflow_triggers.get(*place, "manual").state,
+            "url": callback.value.startswith(f"{callback.base_path}?") and callback.queries.sig in callback.value,
+            "method": callback.method,
+            "run": client.workflow_runs.get(*place, run.name).status,
+            "ended": refusal(lambda: client.workflow_runs.cancel(*place, run.name)),
+        }
+        client.workflows.delete(*place)
+        return seen
+
+
 QUICKSTARTS = (
     subscriptions,
     resources,
@@ -362,7 +476,9 @@ QUICKSTARTS = (
     loganalytics,
     authorization,
     custom_roles,
+    securityinsight,
     keyvault,
+    logic,
 )
 
 if __name__ == "__main__":
