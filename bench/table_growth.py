@@ -4,7 +4,9 @@ A workspace for each size; events come at 100 a second, each up to a minute late
 long the history is. Rows are written straight into the engine's file in the order of their receipt, a million a transaction, as
 the loader does it in bulk: its own path is measured by `ingest.py`, and what a query finds is the same. Queries go the product's
 way: cached compilation, query worker, Arrow. Each window (the newest, and one in the midst of the table) is asked 60 times, the
-sizes in turn, so that a slow moment of the machine is one for all of them; its cost is the median.
+sizes in turn, so that a slow moment of the machine is one for all of them; its cost is the median. That is done twice: by the
+process that has just written all rows in a minute or two, which nobody does, and with the files opened again, where nothing of
+the writing is in memory and the rows alone differ. The goal holds for the second; both are printed.
 
 Retention both ways, at the first size above 1 million rows: deleting the oldest tenth in the product's batches with the blocks
 used again for the next rows, against a file per tenth of which the oldest is unlinked, behind one view.
@@ -64,15 +66,26 @@ class Growing:
         self.folder = folder
         self.file = folder / "w" / "workspace.duckdb"
         self.clock = ManualClock(START)
-        self.workspace = Workspace(
-            folder / "w", self.clock, customer_id="00000000-0000-4000-8000-000000000000", limits=Limits(LIMITS)
-        )
+        self.workspace = self._workspace()
         self.rows = 0
         self.table: StoredTable
+
+    def _workspace(self) -> Workspace:
+        name = "00000000-0000-4000-8000-000000000000"
+        return Workspace(self.folder / "w", self.clock, customer_id=name, limits=Limits(LIMITS))
 
     async def open(self) -> None:
         await self.workspace.start()
         self.table = await self.workspace.create_table("Events_CL", COLUMNS)
+
+    async def open_again(self) -> None:
+        """As a restart of the server does it."""
+        await self.workspace.stop()
+        self.workspace = self._workspace()
+        await self.workspace.start()
+        stored = self.workspace.tables.existing("Events_CL")
+        assert stored is not None
+        self.table = stored
 
     async def grow(self, rows: int) -> None:
         """Write until the table has had `rows` rows, then checkpoint."""
@@ -103,6 +116,11 @@ async def costs(tables: Sequence[Growing]) -> list[tuple[float, float]]:
             newest.append(await growing.ask(moment(growing.rows)))
             midst.append(await growing.ask(moment(growing.rows // 2)))
     return [(percentile(newest[2:], 50), percentile(midst[2:], 50)) for newest, midst in times]
+
+
+def growth(measured: Sequence[tuple[float, float]]) -> float:
+    """The largest table's cost against the smallest's, by the worse of the two windows."""
+    return max(last / first for first, last in zip(measured[0], measured[-1], strict=True))
 
 
 def moment(row: int) -> datetime:
@@ -199,17 +217,25 @@ async def main(sizes: Sequence[int]) -> int:
             for growing, size in zip(tables, sizes, strict=True):
                 await growing.open()
                 await growing.grow(size)
+            written = await costs(tables)
+            for growing in tables:
+                await growing.open_again()
             measured = await costs(tables)
-            print("rows            newest window  midst of the table   file")
-            for growing, (newest, midst) in zip(tables, measured, strict=True):
+            print("                newest window        midst of the table      newest     midst")
+            print("rows            opened again         opened again            just written         file")
+            for growing, (newest, midst), before in zip(tables, measured, written, strict=True):
                 megabytes = growing.file.stat().st_size / 1e6
-                print(f"{growing.rows:>12,} {newest * 1e3:12.2f} ms {midst * 1e3:14.2f} ms {megabytes:10,.0f} MB")
+                shown = "".join(f"{seconds * 1e3:9.2f}" for seconds in before)
+                print(
+                    f"{growing.rows:>12,} {newest * 1e3:12.2f} ms {midst * 1e3:18.2f} ms {shown} {megabytes:15,.0f} MB"
+                )
                 figures |= {f"newest_{growing.rows}_ms": newest * 1e3, f"midst_{growing.rows}_ms": midst * 1e3}
             figures |= await retention(next((one for one in tables if one.rows > SIZES[0]), tables[-1]))
         finally:
             for growing in tables:
                 await growing.workspace.stop()
-    figures["growth"] = max(last / first for first, last in zip(measured[0], measured[-1], strict=True))
+    figures["growth"] = growth(measured)
+    figures["growth_just_written"] = growth(written)
     return finish("table_growth", figures, GOAL)
 
 
