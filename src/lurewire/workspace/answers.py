@@ -28,7 +28,7 @@ _log = get_logger("workspace.answers")
 
 _INLINE_ROWS = 200  # more are encoded off the event loop, and what is larger
 _INLINE_BYTES = 256 << 10
-_CHUNK_BYTES = 256 << 10  # of rows that are encoded at a time: it holds the interpreter, and both forms are in memory
+_CHUNK_BYTES = 128 << 10  # of rows that are encoded at a time: it holds the interpreter, and both forms are in memory
 _PIECE_BYTES = 256 << 10  # of an answer: what a reader has to take in the time that it has
 
 _ENCODER = ThreadPoolExecutor(1, thread_name_prefix="answers")

@@ -40,10 +40,9 @@ _log = get_logger("workspace.loader")
 
 _BULK_BYTES = 128 << 20  # at most in one transaction
 _ENOUGH_BYTES = 64 << 20  # waiting for more than this does not pay: a row group and more, which needs no log
-_BUSY_BYTES = 16 << 20  # after a load of more, large transactions matter more than quick ones
+_BUSY_BYTES = 16 << 20  # after a load of more there is no moment for a checkpoint
 _PAUSE_PER_BYTE = 1 / (10 << 20)  # 100 ms for 1 MB loaded ...
 _LONGEST_PAUSE = 0.25  # ... and never more
-_BUSY_PAUSE = 0.5
 _BREATH = 0.02  # at most, after a small load: as long as it took
 _RETRY_SECONDS = 1.0
 _IDLE_SECONDS = 5.0
@@ -335,8 +334,6 @@ class Loader:
 
 def _pause(size: int, took: float) -> float:
     """How long to gather more after a load of `size` bytes that took so long."""
-    if size > _BUSY_BYTES:
-        return _BUSY_PAUSE
     return min(_LONGEST_PAUSE, max(size * _PAUSE_PER_BYTE, min(took, _BREATH)))
 
 
