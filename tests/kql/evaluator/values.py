@@ -198,14 +198,18 @@ def timespan_from_text(text: str) -> int | None:
             return None
         ticks = int(found[2] or 0) * DAY + hours * HOUR + minutes * MINUTE + seconds * SECOND
         ticks += int((found[6] or "0").ljust(7, "0"))
-        return -ticks if found[1] else ticks
+        return _within_64_bits(-ticks if found[1] else ticks)
     if found := re.fullmatch(r"\s*(-)?(\d+)(\.\d+)?\s*([a-z]+)?\s*", text, re.ASCII):
         unit = _UNITS.get(found[4] or "d")
         if unit is None:
             raise Refused(f"the timespan text {text!r}")
         ticks = math.floor(Decimal(found[2] + (found[3] or "")) * unit)
-        return -ticks if found[1] else ticks
+        return _within_64_bits(-ticks if found[1] else ticks)
     return None
+
+
+def _within_64_bits(ticks: int) -> int | None:
+    return ticks if -(2**63) <= ticks < 2**63 else None
 
 
 def guid_from_text(text: str) -> uuid.UUID | None:
