@@ -92,11 +92,21 @@ class Udf:
         if any(value is None for value in row[: self.required]):
             return None
         given = [
-            json.loads(value) if parse and value is not None else value
-            for parse, value in zip(decode, row, strict=True)
+            _loads(value) if parse and value is not None else value for parse, value in zip(decode, row, strict=True)
         ]
-        result = self.body(*given)
+        try:
+            result = self.body(*given)
+        except OverflowError:  # a number of a text that is longer than any real
+            return None
         return dumps(result) if self.result is KqlType.DYNAMIC and result is not None else result
+
+
+def _loads(text: str) -> Any:
+    """The value of a dynamic's text; DuckDB takes `nan` and `inf` for JSON, which are texts here."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def dumps(value: Any) -> str:

@@ -223,7 +223,8 @@ def timespan_from_text(value: Node) -> Node:
             sql.binary(exp.LT, minute, number(60)),
             sql.binary(exp.LT, second, number(60)),
         )
-        return sql.case([(valid, _signed(group["sign"], sql.add(total, fraction)))])
+        # More days than 64 bits have ticks for are no timespan; they must not end a query over texts that anybody wrote.
+        return sql.case([(valid, call("try", _signed(group["sign"], sql.add(total, fraction))))])
 
     def with_unit(group: dict[str, Node]) -> Node:
         by_ticks: dict[int, list[Node]] = {}

@@ -227,6 +227,12 @@ def _datetime_diff(arguments: Sequence[Node], call: plan.Call) -> Node:
 
 
 def _datetime_add(arguments: Sequence[Node], call: plan.Call) -> Node:
+    """Null where an amount out of the data leads beyond 64 bits: it must not end the query."""
+    moved = _later(arguments, call)
+    return moved if isinstance(call.arguments[1], plan.Constant) else sql.call("try", moved)
+
+
+def _later(arguments: Sequence[Node], call: plan.Call) -> Node:
     unit, amount, value = _unit_name(call), arguments[1], arguments[2]
     if unit in _MONTHS:
         months = sql.cast(sql.multiply(amount, sql.number(_MONTHS[unit])), sql.INTEGER)
@@ -517,6 +523,7 @@ FUNCTIONS = (
         (text("period", literal=True), whole("amount"), moment("datetime")),
         KqlType.DATETIME,
         duckdb(_datetime_add),
+        makes_null=True,
         bind=_with_unit(_CALENDAR_UNITS),
     ),
     Function(

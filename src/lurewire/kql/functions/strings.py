@@ -29,17 +29,25 @@ if TYPE_CHECKING:
 _TEXT_OF_ANY = Param("value", ALL_TYPES, KqlType.STRING)
 
 
+_FAR = 1 << 30  # further than any text reaches
+
+
 def _substring(arguments: Sequence[Node], call: plan.Call) -> Node:
     source, start = arguments[0], arguments[1]
     given = call.arguments[1]
     if isinstance(given, plan.Constant) and isinstance(given.value, int) and given.value >= 0:
         position = sql.number(given.value + 1)
     else:
+        # DuckDB refuses places beyond 32 bits, and numbers out of the data must not end the query.
+        start = sql.call("greatest", sql.call("least", start, sql.number(_FAR)), sql.number(-_FAR))
         from_end = sql.call("greatest", sql.add(sql.call("length", source), start), sql.number(0))
         position = sql.add(sql.case([(sql.binary(exp.LT, start, sql.number(0)), from_end)], start), sql.number(1))
     if len(arguments) < 3:
         return sql.call("substr", source, position)
-    return sql.call("substr", source, position, sql.call("greatest", arguments[2], sql.number(0)))
+    length = sql.call("greatest", arguments[2], sql.number(0))
+    if not isinstance(call.arguments[2], plan.Constant):
+        length = sql.call("least", length, sql.number(_FAR))
+    return sql.call("substr", source, position, length)
 
 
 def _split(arguments: Sequence[Node], call: plan.Call) -> Node:
