@@ -185,22 +185,25 @@ def test_segment_without_a_head(log: Log) -> None:
     journal.close(0)
 
 
+WRITE = os.writev
+
+
+def write_half(file: int, buffers: Sequence[Any]) -> int:
+    """A part of a frame, and then the disk is full."""
+    WRITE(file, [bytes(buffers[0])[:5]])
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_full_disk_loses_nothing_and_promises_nothing(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     journal, _ = log.open()
     log.write(journal, b"before")
-    real = os.writev
-
-    def full(file: int, buffers: Sequence[Any]) -> int:
-        real(file, [bytes(buffers[0])[:5]])
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "writev", full)
+    monkeypatch.setattr(os, "writev", write_half)
     refused = Entry(1, 7, b"", b"refused")
     journal.append(refused)
     log.until(lambda: bool(log.failed))
     assert log.failed[0][0] is refused
     assert "No space left on device" in str(log.failed[0][1])
-    monkeypatch.setattr(os, "writev", real)
+    monkeypatch.setattr(os, "writev", WRITE)
     assert log.write(journal, b"after") == [2]
     journal.close(0)
     journal, waiting = log.open()
@@ -290,11 +293,6 @@ def test_a_log_without_room_stops_nothing(log: Log, monkeypatch: pytest.MonkeyPa
     """The log is on the disk that is full: nobody waits, and no part of a frame stays."""
     journal, _ = log.open()
     log.write(journal, b"before")
-    real = os.writev
-
-    def full(file: int, buffers: Sequence[Any]) -> int:
-        real(file, [bytes(buffers[0])[:5]])
-        raise OSError(errno.ENOSPC, "No space left on device")
 
     class Full(io.StringIO):
         def write(self, _text: str) -> int:
@@ -302,10 +300,10 @@ def test_a_log_without_room_stops_nothing(log: Log, monkeypatch: pytest.MonkeyPa
 
     configure(stream=Full())
     try:
-        monkeypatch.setattr(os, "writev", full)
+        monkeypatch.setattr(os, "writev", write_half)
         journal.append(Entry(1, 7, b"", b"refused"))
         log.until(lambda: bool(log.failed))
-        monkeypatch.setattr(os, "writev", real)
+        monkeypatch.setattr(os, "writev", WRITE)
         assert log.write(journal, b"after") == [2]
     finally:
         structlog.reset_defaults()

@@ -279,6 +279,11 @@ class InvalidTemplate(ArmError):
     status = 400
     code = "InvalidTemplate"
 
+    @classmethod
+    def at(cls, where: str, problem: str) -> InvalidTemplate:
+        """The error of what stands at a JSON pointer."""
+        return cls(f"Deployment template validation failed: {problem}, at {where}.", target=where)
+
 
 class InvalidDeployment(ArmError):
     """The deployment's own properties, such as its mode, do not fit."""

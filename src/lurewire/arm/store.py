@@ -35,6 +35,7 @@ from lurewire.arm.tables import resources
 from lurewire.core.limits import Limits
 from lurewire.core.log import get_logger
 from lurewire.core.resources import Change, ResourceId, ResourceType
+from lurewire.expressions import pointer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -398,7 +399,7 @@ class ResourceStore:
 
 
 def _pointer(path: Iterable[str | int]) -> str:
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    return "".join(f"/{pointer(str(step))}" for step in path)
 
 
 def _group_of(resource_id: ResourceId) -> ResourceId:

@@ -2,7 +2,7 @@
 
 from lurewire.expressions.common import COMMON
 from lurewire.expressions.errors import ExpressionError, FunctionError
-from lurewire.expressions.evaluator import check, evaluate
+from lurewire.expressions.evaluator import check, evaluate, pointer
 from lurewire.expressions.moments import TICKS_PER_DAY, TICKS_PER_SECOND, Moment, MomentError
 from lurewire.expressions.parser import Access, Call, Literal, Node, Syntax, Template, parse, references
 from lurewire.expressions.table import Function, FunctionTable
@@ -31,5 +31,6 @@ __all__ = [
     "equal",
     "evaluate",
     "parse",
+    "pointer",
     "references",
 ]

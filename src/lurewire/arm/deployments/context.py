@@ -9,7 +9,7 @@ from lurewire.arm.deployments.budget import EVALUATION, size_of
 from lurewire.arm.deployments.loops import Bound
 from lurewire.arm.deployments.secrecy import Redactor, texts
 from lurewire.arm.errors import InvalidTemplate
-from lurewire.expressions import ExpressionError, FunctionError, Syntax, evaluate
+from lurewire.expressions import ExpressionError, FunctionError, Syntax, evaluate, pointer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -230,8 +230,3 @@ class Context:
 
 def _refused(error: FunctionError, where: str) -> InvalidTemplate:
     return InvalidTemplate(f"Deployment template validation failed: what is at {where} {error.detail}", target=where)
-
-
-def pointer(name: str) -> str:
-    """A property name as segment of a JSON pointer (RFC 6901)."""
-    return name.replace("~", "~0").replace("/", "~1")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lurewire.arm.deployments.budget import NODE
 from lurewire.arm.errors import InvalidTemplate
+from lurewire.expressions import pointer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,15 +120,15 @@ class Types:
         if self._definitions is None:
             self._definitions = {}
         elif not self._has_definitions:
-            raise _invalid("/definitions", f"'definitions' needs languageVersion {LANGUAGE_VERSION}")
+            raise InvalidTemplate.at("/definitions", f"'definitions' needs languageVersion {LANGUAGE_VERSION}")
         if not isinstance(self._definitions, dict):
-            raise _invalid("/definitions", "'definitions' must be an object")
+            raise InvalidTemplate.at("/definitions", "'definitions' must be an object")
         self._references: dict[str, Type] = {}
         self._open: list[tuple[Type, str]] = []
         self._secure: list[Type] = []
         self._sound: set[Type] = set()
         for name in self._definitions:
-            self._referred(f"{_REFERENCE}{_escaped(name)}", "/definitions")
+            self._referred(f"{_REFERENCE}{pointer(name)}", "/definitions")
         self._close(list(self._references.values()))
 
     def read(self, raw: dict[str, Any], where: str, beside: frozenset[str] = frozenset()) -> Type:
@@ -138,7 +139,7 @@ class Types:
 
     def _type(self, raw: Any, where: str, beside: frozenset[str]) -> Type:
         if not isinstance(raw, dict):
-            raise _invalid(where, "a type must be an object")
+            raise InvalidTemplate.at(where, "a type must be an object")
         self._spend(NODE, where)
         self._check_names(raw, where, beside)
         made = Type(where, self._secure)
@@ -146,19 +147,19 @@ class Types:
             made.own_kind = KINDS.get(str(raw["type"]).lower())
             if made.own_kind is None:
                 kinds = ", ".join(kind.shown for kind in KINDS.values())
-                raise _invalid(where, f"the type '{str(raw['type'])[:100]}' is not one of {kinds}")
+                raise InvalidTemplate.at(where, f"the type '{str(raw['type'])[:100]}' is not one of {kinds}")
             if made.own_kind.secure:
                 self._secure.append(made)
         if raw.get("$ref") is not None:
             if made.own_kind is not None:
-                raise _invalid(where, "a type has either a 'type' or a '$ref'")
+                raise InvalidTemplate.at(where, "a type has either a 'type' or a '$ref'")
             self._open.append((made, str(raw["$ref"])))
         made.own_nullable = _of(bool, raw, "nullable", where, "true or false")
         made.allowed = _of(list, raw, "allowedValues", where, "an array")
         for name in BOUNDS:
             if raw.get(name) is not None:
                 if not is_int(raw[name]):
-                    raise _invalid(f"{where}/{name}", f"'{name}' must be an integer")
+                    raise InvalidTemplate.at(f"{where}/{name}", f"'{name}' must be an integer")
                 made.bounds[name] = raw[name]
         self._object(made, raw)
         self._array(made, raw)
@@ -167,30 +168,30 @@ class Types:
     def _check_names(self, raw: dict[str, Any], where: str, beside: frozenset[str]) -> None:
         for name in sorted(raw):
             if name in _OF_DEFINITIONS and not self._has_definitions:
-                raise _invalid(f"{where}/{name}", f"'{name}' needs languageVersion {LANGUAGE_VERSION}")
+                raise InvalidTemplate.at(f"{where}/{name}", f"'{name}' needs languageVersion {LANGUAGE_VERSION}")
             if name not in _ALWAYS | _OF_DEFINITIONS | beside:
-                raise _invalid(where, f"'{name[:100]}' is not supported in a type")
+                raise InvalidTemplate.at(where, f"'{name[:100]}' is not supported in a type")
 
     def _object(self, made: Type, raw: dict[str, Any]) -> None:
         where = made.where
         made.properties = self._named(_of(dict, raw, "properties", where, "an object"), f"{where}/properties")
         if len(made.by_name) != len(made.properties):
-            raise _invalid(f"{where}/properties", "two properties differ only in case")
+            raise InvalidTemplate.at(f"{where}/properties", "two properties differ only in case")
         made.others = self._type_or_bool(raw, "additionalProperties", where)
         if _of(bool, raw, "sealed", where, "true or false"):
             if made.others not in (None, False):
-                raise _invalid(f"{where}/sealed", "a sealed type has no 'additionalProperties'")
+                raise InvalidTemplate.at(f"{where}/sealed", "a sealed type has no 'additionalProperties'")
             made.others = False
         required = _of(list, raw, "required", where, "an array of names") or []
         if not all(isinstance(name, str) for name in required):
-            raise _invalid(f"{where}/required", "'required' must be an array of names")
+            raise InvalidTemplate.at(f"{where}/required", "'required' must be an array of names")
         made.required = tuple(required)
         discriminator = _of(dict, raw, "discriminator", where, "an object")
         if discriminator is None:
             return
         place, name = f"{where}/discriminator", discriminator.get("propertyName")
         if set(discriminator) != {"propertyName", "mapping"} or not isinstance(name, str):
-            raise _invalid(place, "a discriminator has the form {propertyName, mapping}")
+            raise InvalidTemplate.at(place, "a discriminator has the form {propertyName, mapping}")
         made.discriminator = name
         mapping = _of(dict, discriminator, "mapping", place, "an object")
         made.variants = self._named(mapping, f"{place}/mapping")
@@ -203,7 +204,7 @@ class Types:
         made.rest = self._type_or_bool(raw, "items", made.where)
 
     def _named(self, raw: dict[str, Any] | None, where: str) -> dict[str, Type]:
-        return {name: self._type(one, f"{where}/{_escaped(name)}", frozenset()) for name, one in (raw or {}).items()}
+        return {name: self._type(one, f"{where}/{pointer(name)}", frozenset()) for name, one in (raw or {}).items()}
 
     def _type_or_bool(self, raw: dict[str, Any], name: str, where: str) -> Type | bool | None:
         value = raw.get(name)
@@ -214,7 +215,7 @@ class Types:
         if known is not None:
             return known
         if not reference.startswith(_REFERENCE):
-            raise _invalid(where, f"the '$ref' '{reference[:200]}' does not begin with {_REFERENCE}")
+            raise InvalidTemplate.at(where, f"the '$ref' '{reference[:200]}' does not begin with {_REFERENCE}")
         raw: Any = self._definitions
         for step in reference.removeprefix(_REFERENCE).split("/"):
             name = step.replace("~1", "/").replace("~0", "~")
@@ -223,7 +224,7 @@ class Types:
             elif isinstance(raw, list) and _ARRAY_PLACE.fullmatch(name) and int(name) < len(raw):
                 raw = raw[int(name)]
             else:
-                raise _invalid(where, f"the template has no type '{reference[:200]}'")
+                raise InvalidTemplate.at(where, f"the template has no type '{reference[:200]}'")
         # The documentation has a definition with a default value, which is that of no parameter.
         made = self._references[reference] = self._type(raw, reference.removeprefix("#"), frozenset({"defaultValue"}))
         return made
@@ -246,23 +247,17 @@ class Types:
                 if one in bases:  # others are known from before
                     one.depth = max((base.depth + 1 for base in bases[one]), default=0)
                 if one.depth > _DEEPEST:
-                    raise _invalid(one.where, f"the type rests on more than {_DEEPEST} others, each on the next")
+                    raise InvalidTemplate.at(
+                        one.where, f"the type rests on more than {_DEEPEST} others, each on the next"
+                    )
         except CycleError as error:
             [where, *_] = sorted(one.where for one in error.args[1])
-            raise _invalid(where, "the type rests on itself") from None
+            raise InvalidTemplate.at(where, "the type rests on itself") from None
         self._sound.update(bases)
 
 
 def _of(kind: type, raw: dict[str, Any], name: str, where: str, wanted: str) -> Any:
     value = raw.get(name)
     if value is not None and not isinstance(value, kind):
-        raise _invalid(f"{where}/{name}", f"'{name}' must be {wanted}")
+        raise InvalidTemplate.at(f"{where}/{name}", f"'{name}' must be {wanted}")
     return value
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-def _invalid(where: str, problem: str) -> InvalidTemplate:
-    return InvalidTemplate(f"Deployment template validation failed: {problem}, at {where}.", target=where)

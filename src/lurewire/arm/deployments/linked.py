@@ -33,7 +33,9 @@ def linked_parts(
     parameters = _link(properties, "parametersLink", "parameters", context, where)
     template = properties.get("template")
     if link is None and not isinstance(template, dict):
-        raise _invalid(f"{where}/template", "a nested deployment needs a 'template', an object, or a 'templateLink'")
+        raise InvalidTemplate.at(
+            f"{where}/template", "a nested deployment needs a 'template', an object, or a 'templateLink'"
+        )
     return ({} if link is not None or not isinstance(template, dict) else template), link, parameters
 
 
@@ -42,17 +44,17 @@ def _link(properties: dict[str, Any], name: str, inline: str, context: Context, 
     if raw is None:
         return None
     if properties.get(inline):
-        raise _invalid(place, f"a deployment has either '{inline}' or '{name}', not both")
+        raise InvalidTemplate.at(place, f"a deployment has either '{inline}' or '{name}', not both")
     found = context.watch(raw, TEMPLATE_FUNCTIONS, place)
     fields = found.value if isinstance(found.value, dict) else {}
     other = sorted(set(fields) - _FIELDS[name])
     if other:
-        raise _invalid(f"{place}/{other[0][:100]}", f"'{other[0][:100]}' is not supported in a '{name}'")
+        raise InvalidTemplate.at(f"{place}/{other[0][:100]}", f"'{other[0][:100]}' is not supported in a '{name}'")
     if ("uri" in fields) == ("relativePath" in fields):
-        raise _invalid(place, f"a '{name}' has the form {{{', '.join(sorted(_FIELDS[name]))}}}")
+        raise InvalidTemplate.at(place, f"a '{name}' has the form {{{', '.join(sorted(_FIELDS[name]))}}}")
     link = _relative(fields, context, place) if "relativePath" in fields else link_to(*_three(fields))
     if link is None:
-        raise _invalid(place, f"the '{name}' leads to no URI of http or https")
+        raise InvalidTemplate.at(place, f"the '{name}' leads to no URI of http or https")
     link = replace(link, hidden=link.hidden or found.secret)
     context.hide(link.secrets)
     return link
@@ -64,7 +66,7 @@ def _three(fields: dict[str, Any]) -> tuple[Any, Any, Any]:
 
 def _relative(fields: dict[str, Any], context: Context, where: str) -> Link | None:
     if context.link is None:
-        raise _invalid(
+        raise InvalidTemplate.at(
             where, "'relativePath' needs a deployment that was itself made from a 'templateLink' with a 'uri'"
         )
     path, version = fields["relativePath"], fields.get("contentVersion")
@@ -72,11 +74,7 @@ def _relative(fields: dict[str, Any], context: Context, where: str) -> Link | No
         return None
     found = context.link.beside(path, version)
     if found is None:
-        raise _invalid(
+        raise InvalidTemplate.at(
             f"{where}/relativePath", "'relativePath' must be a path without a host, relative to the template"
         )
     return found
-
-
-def _invalid(where: str, problem: str) -> InvalidTemplate:
-    return InvalidTemplate(f"Deployment template validation failed: {problem}, at {where}.", target=where)

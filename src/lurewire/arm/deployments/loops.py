@@ -94,7 +94,7 @@ def property_loops(
     for index, loop in enumerate(value):
         place = f"{where}/{index}"
         if not isinstance(loop, dict) or set(loop) != {"name", "count", "input"} or not isinstance(loop["name"], str):
-            raise _invalid(place, "a loop has the form {name, count, input}")
+            raise InvalidTemplate.at(place, "a loop has the form {name, count, input}")
         name = loop["name"]
         size = loop_count(evaluate(Bound.of(str(loop["count"]), loops), f"{place}/count"), f"{place}/count")
         yield (
@@ -106,19 +106,19 @@ def property_loops(
 def resource_loop(raw: Any, evaluate: Evaluate, where: str) -> Loop:
     """The loop of a resource; raises `InvalidTemplate`."""
     if not isinstance(raw, dict) or "count" not in raw:
-        raise _invalid(where, "the loop of a resource has the form {name, count, mode?, batchSize?}")
+        raise InvalidTemplate.at(where, "the loop of a resource has the form {name, count, mode?, batchSize?}")
     other = sorted(set(raw) - _RESOURCE_LOOP)
     if other:
-        raise _invalid(f"{where}/{other[0]}", f"'{other[0]}' is not supported in the loop of a resource")
+        raise InvalidTemplate.at(f"{where}/{other[0]}", f"'{other[0]}' is not supported in the loop of a resource")
     name = evaluate(raw.get("name", ""), f"{where}/name")
     mode = str(evaluate(raw.get("mode", "Parallel"), f"{where}/mode")).lower()
     if not isinstance(name, str) or mode not in ("parallel", "serial"):
-        raise _invalid(where, "a loop's 'name' is a string and its 'mode' is Parallel or Serial")
+        raise InvalidTemplate.at(where, "a loop's 'name' is a string and its 'mode' is Parallel or Serial")
     batch = evaluate(raw.get("batchSize", 1), f"{where}/batchSize")
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
-        raise _invalid(f"{where}/batchSize", "'batchSize' must be an integer greater than 0")
+        raise InvalidTemplate.at(f"{where}/batchSize", "'batchSize' must be an integer greater than 0")
     if mode == "parallel" and "batchSize" in raw:
-        raise _invalid(f"{where}/batchSize", "'batchSize' belongs to the mode Serial")
+        raise InvalidTemplate.at(f"{where}/batchSize", "'batchSize' belongs to the mode Serial")
     size = loop_count(evaluate(raw["count"], f"{where}/count"), f"{where}/count")
     return Loop(name, size, batch if mode == "serial" else None)
 
@@ -128,9 +128,5 @@ def loop_count(value: Any, where: str) -> int:
     if isinstance(value, str) and value.isdecimal() and len(value) <= len(str(LONGEST_LOOP)):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LONGEST_LOOP:
-        raise _invalid(where, f"'count' must be an integer from 0 to {LONGEST_LOOP}")
+        raise InvalidTemplate.at(where, f"'count' must be an integer from 0 to {LONGEST_LOOP}")
     return value
-
-
-def _invalid(where: str, problem: str) -> InvalidTemplate:
-    return InvalidTemplate(f"Deployment template validation failed: {problem}, at {where}.", target=where)

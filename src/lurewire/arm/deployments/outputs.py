@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lurewire.arm.deployments.functions import Evaluator
 from lurewire.arm.deployments.loops import UNNAMED, loop_count, unroll
 from lurewire.arm.deployments.plan import Output
-from lurewire.arm.deployments.template import invalid
+from lurewire.arm.errors import InvalidTemplate
 
 if TYPE_CHECKING:
     from lurewire.arm.deployments.context import Context
@@ -26,15 +26,15 @@ def declared_outputs(outputs: dict[str, Any], context: Context, types: Types) ->
     for name, raw in outputs.items():
         where = f"/outputs/{name}"
         if not isinstance(raw, dict):
-            raise invalid(where, "an output must be an object with a type")
+            raise InvalidTemplate.at(where, "an output must be an object with a type")
         of = types.read(raw, where, _BESIDE)
         if of.kind is None:
-            raise invalid(where, "an output needs a 'type', or a '$ref' to a definition that has one")
+            raise InvalidTemplate.at(where, "an output needs a 'type', or a '$ref' to a definition that has one")
         if ("value" in raw) == ("copy" in raw):
-            raise invalid(where, "an output needs a 'value' or a 'copy'")
+            raise InvalidTemplate.at(where, "an output needs a 'value' or a 'copy'")
         condition = evaluate(raw.get("condition", True), f"{where}/condition")
         if not isinstance(condition, bool):
-            raise invalid(f"{where}/condition", "'condition' must be true or false")
+            raise InvalidTemplate.at(f"{where}/condition", "'condition' must be true or false")
         if condition:
             value = unroll(raw["value"], context.loops, evaluate, where) if "value" in raw else None
             if "copy" in raw:
@@ -45,7 +45,7 @@ def declared_outputs(outputs: dict[str, Any], context: Context, types: Types) ->
 
 def _loop(raw: Any, context: Context, where: str) -> list[Any]:
     if not isinstance(raw, dict) or set(raw) - {"name"} != {"count", "input"}:
-        raise invalid(where, "the loop of an output has the form {count, input}")
+        raise InvalidTemplate.at(where, "the loop of an output has the form {count, input}")
     evaluate = Evaluator(context)
     size = loop_count(evaluate(raw["count"], f"{where}/count"), f"{where}/count")
     name = str(raw.get("name", UNNAMED)).lower()

@@ -36,7 +36,7 @@ def own_functions(section: Any, types: Types) -> FunctionTable[Context] | None:
     if section is None or section == []:
         return None
     if not isinstance(section, list):
-        raise _invalid("/functions", "'functions' must be an array")
+        raise InvalidTemplate.at("/functions", "'functions' must be an array")
     rows: list[Function[Context]] = []
     table: list[FunctionTable[Context]] = []
     for at, group in enumerate(section):
@@ -46,10 +46,10 @@ def own_functions(section: Any, types: Types) -> FunctionTable[Context] | None:
             or not isinstance(group.get("members"), dict)
             or not _is_name(group.get("namespace"))
         ):
-            raise _invalid(where, "functions have the form {namespace, members}")
+            raise InvalidTemplate.at(where, "functions have the form {namespace, members}")
         for name, member in group["members"].items():
             if not _is_name(name):
-                raise _invalid(where, f"'{name}' is not the name of a function")
+                raise InvalidTemplate.at(where, f"'{name}' is not the name of a function")
             rows.append(_row(f"{group['namespace']}.{name}", member, types, f"{where}/members/{name}", table))
     table.append(FunctionTable((*METERED, *rows), UNSUPPORTED))
     return table[0]
@@ -59,14 +59,14 @@ def _row(name: str, member: Any, types: Types, where: str, table: list[FunctionT
     output = member.get("output") if isinstance(member, dict) else None
     parameters = (member.get("parameters") or []) if isinstance(member, dict) else None
     if not isinstance(output, dict) or "value" not in output or not isinstance(parameters, list):
-        raise _invalid(where, "a function has the form {parameters, output: {type, value}}")
+        raise InvalidTemplate.at(where, "a function has the form {parameters, output: {type, value}}")
     if not all(isinstance(one, dict) and _is_name(one.get("name")) for one in parameters):
-        raise _invalid(where, "a parameter of a function needs a 'name'")
+        raise InvalidTemplate.at(where, "a parameter of a function needs a 'name'")
     wanted = [types.read(one, f"{where}/parameters/{at}", _BESIDE) for at, one in enumerate(parameters)]
     result = types.read(output, f"{where}/output", _BESIDE)
     for one in (*wanted, result):
         if one.kind is None:
-            raise _invalid(one.where, "it needs a 'type', or a '$ref' to a definition that has one")
+            raise InvalidTemplate.at(one.where, "it needs a 'type', or a '$ref' to a definition that has one")
 
     def call(context: Context, arguments: list[Any]) -> Any:
         for index, (of, value) in enumerate(zip(wanted, arguments, strict=True)):
@@ -107,7 +107,3 @@ def _given(value: Any) -> Callable[[], Value]:
 
 def _is_name(name: Any) -> bool:
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
-
-
-def _invalid(where: str, problem: str) -> InvalidTemplate:
-    return InvalidTemplate(f"Deployment template validation failed: {problem}, at {where}.", target=where)

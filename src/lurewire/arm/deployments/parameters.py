@@ -87,15 +87,15 @@ def declared(
 def _parameter(name: str, declaration: Any, types: Types, given: Any, *, secret: bool) -> Parameter:
     where = f"/parameters/{name}"
     if not isinstance(declaration, dict):
-        raise _invalid(where, "a parameter must be an object with a type")
+        raise InvalidTemplate.at(where, "a parameter must be an object with a type")
     of = types.read(declaration, where, _BESIDE)
     kind = of.kind
     if kind is None:
-        raise _invalid(where, "a parameter needs a 'type', or a '$ref' to a definition that has one")
+        raise InvalidTemplate.at(where, "a parameter needs a 'type', or a '$ref' to a definition that has one")
     if given is None:
         return Parameter(name, kind, of, declaration, None, None)
     if not isinstance(given, dict) or not ("value" in given) ^ ("reference" in given):
-        raise _invalid(where, "what is supplied must be an object with either 'value' or 'reference'")
+        raise InvalidTemplate.at(where, "what is supplied must be an object with either 'value' or 'reference'")
     reference = _reference(where, kind, given["reference"]) if "reference" in given else None
     return Parameter(name, kind, of, declaration, given, reference, secret)
 
@@ -103,16 +103,16 @@ def _parameter(name: str, declaration: Any, types: Types, given: Any, *, secret:
 def _reference(where: str, kind: Kind, reference: Any) -> VaultReference:
     """Source: https://learn.microsoft.com/azure/azure-resource-manager/templates/key-vault-parameter."""
     if not kind.secure:
-        raise _invalid(where, f"a key vault reference needs a secure type, and this one is '{kind.shown}'")
+        raise InvalidTemplate.at(where, f"a key vault reference needs a secure type, and this one is '{kind.shown}'")
     try:
         vault = ResourceId.parse(reference["keyVault"]["id"])
         name, version = reference["secretName"], reference.get("secretVersion") or ""
     except (KeyError, TypeError, AttributeError, InvalidResourceId):
-        raise _invalid(
+        raise InvalidTemplate.at(
             where, "a key vault reference has the form {keyVault: {id}, secretName, secretVersion?}"
         ) from None
     if not isinstance(name, str) or not isinstance(version, str):
-        raise _invalid(where, "the secret's name and version must be strings")
+        raise InvalidTemplate.at(where, "the secret's name and version must be strings")
     return VaultReference(vault, name, version)
 
 
@@ -173,10 +173,6 @@ def _check(parameter: Parameter, value: Any, context: Context, *, secret: bool) 
     except Mismatch as wrong:
         # Neither values nor, in what is secret, names are repeated.
         place = f" at '{wrong.path}'" if wrong.path and not secret else ""
-        raise _invalid(parameter.where, f"the value{place} {wrong.problem}") from None
+        raise InvalidTemplate.at(parameter.where, f"the value{place} {wrong.problem}") from None
     except FunctionError as error:
-        raise _invalid(parameter.where, f"checking the value {error.detail}") from None
-
-
-def _invalid(where: str, problem: str) -> InvalidTemplate:
-    return InvalidTemplate(f"Deployment template validation failed: {problem}, at {where}.", target=where)
+        raise InvalidTemplate.at(parameter.where, f"checking the value {error.detail}") from None

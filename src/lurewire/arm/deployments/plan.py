@@ -10,9 +10,8 @@ import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lurewire.arm.deployments.context import pointer
-from lurewire.arm.deployments.template import Declared, invalid
 from lurewire.arm.errors import InvalidTemplate
+from lurewire.expressions import pointer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from lurewire.arm.deployments.parameters import Parameter
     from lurewire.arm.deployments.secrecy import Redactor
     from lurewire.arm.deployments.target import Target
+    from lurewire.arm.deployments.template import Declared
 
 
 class NotDeployedYet(Exception):
@@ -128,7 +128,9 @@ def explicit(resources: list[Declared], directory: Directory, index: int) -> set
         at = directory.find(text)
         wanted = directory.of_loop(text) if at is None else [at]
         if not wanted and not _is_empty_loop(text, resource):
-            raise invalid(f"{resource.where}/dependsOn", f"the resource '{text}' is not defined in the template")
+            raise InvalidTemplate.at(
+                f"{resource.where}/dependsOn", f"the resource '{text}' is not defined in the template"
+            )
         needs |= set(wanted)
     if resource.serial is not None and resource.loop is not None:
         batch = resource.at // resource.serial
@@ -179,7 +181,7 @@ def in_order(resources: list[Declared], needs: dict[int, set[int]]) -> list[int]
         stuck = min(set(waiting) - set(order))
         circle = _circle(waiting, set(order), stuck)
         names = " -> ".join(str(resources[index].id) for index in circle)
-        raise invalid(resources[circle[0]].where, f"circular dependency detected: {names}")
+        raise InvalidTemplate.at(resources[circle[0]].where, f"circular dependency detected: {names}")
     return order
 
 

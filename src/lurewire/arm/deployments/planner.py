@@ -19,7 +19,7 @@ from lurewire.arm.deployments.preview import ELSEWHERE, preview, referred
 from lurewire.arm.deployments.secrecy import Redactor
 from lurewire.arm.deployments.show import template_hash
 from lurewire.arm.deployments.target import Level
-from lurewire.arm.deployments.template import check_sections, declare, invalid
+from lurewire.arm.deployments.template import check_sections, declare
 from lurewire.arm.errors import (
     ArmError,
     InvalidContentLink,
@@ -78,7 +78,7 @@ class Planner:
         levels = tuple(Level) if request.levels else (request.target.level,)
         check_sections(template, levels, self.limits)
         if request.levels > self.limits["arm.nested_deployments"]:
-            raise invalid("/", f"deployments are nested deeper than {self.limits['arm.nested_deployments']}")
+            raise InvalidTemplate.at("/", f"deployments are nested deeper than {self.limits['arm.nested_deployments']}")
         if request.outer is not None:
             return self._borrowing(request, request.outer)
         context = self._context(request)
@@ -106,10 +106,12 @@ class Planner:
     def _borrowing(self, request: Request, outer: Plan) -> Plan:
         declarations = request.template.get("parameters") or {}
         if not isinstance(declarations, dict) or not isinstance(request.parameters, dict):
-            raise invalid("/parameters", "'parameters' must be an object")
+            raise InvalidTemplate.at("/parameters", "'parameters' must be an object")
         unknown = sorted(set(request.parameters) - set(declarations))
         if unknown:
-            raise invalid("/parameters", f"the template of the nested deployment has no parameter '{unknown[0]}'")
+            raise InvalidTemplate.at(
+                "/parameters", f"the template of the nested deployment has no parameter '{unknown[0]}'"
+            )
         context = outer.context
         runtime, loops = context.runtime, context.loops
         context.runtime, context.loops = None, loops | request.loops
@@ -340,14 +342,14 @@ def _variables(variables: dict[str, Any], context: Context) -> Names:
     rows = [(name, source(name)) for name in variables if name.lower() != "copy"]
     loops: Any = next((value for name, value in variables.items() if name.lower() == "copy"), [])
     if not isinstance(loops, list) or (loops and not is_loops(loops)):
-        raise invalid("/variables/copy", "'copy' must be an array of loops")
+        raise InvalidTemplate.at("/variables/copy", "'copy' must be an array of loops")
     for index, raw in enumerate(loops):
         if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
-            raise invalid(f"/variables/copy/{index}", "a loop has the form {name, count, input}")
+            raise InvalidTemplate.at(f"/variables/copy/{index}", "a loop has the form {name, count, input}")
         rows.append((raw["name"], loop(raw, f"/variables/copy/{index}")))
     names = Names("variable", {name.lower(): row for name, row in rows})
     if len(names.sources) != len(rows):
-        raise invalid("/variables", "two variables differ only in case")
+        raise InvalidTemplate.at("/variables", "two variables differ only in case")
     return names
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lurewire.arm.deployments.conformity import Mismatch, check_value, secure_parts
-from lurewire.arm.deployments.context import Runtime, pointer
+from lurewire.arm.deployments.context import Runtime
 from lurewire.arm.deployments.functions import TEMPLATE_FUNCTIONS
 from lurewire.arm.deployments.links import NotFetched
 from lurewire.arm.deployments.plan import NotDeployedYet
@@ -18,7 +18,7 @@ from lurewire.arm.hidden import take_out
 from lurewire.core.errors import Forbidden, WireError
 from lurewire.core.log import get_logger
 from lurewire.core.resources import InvalidResourceId, ResourceId
-from lurewire.expressions import FunctionError
+from lurewire.expressions import FunctionError, pointer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lurewire.arm.deployments.budget import RESOURCE
-from lurewire.arm.deployments.context import pointer
 from lurewire.arm.deployments.definitions import LANGUAGE_VERSION
 from lurewire.arm.deployments.functions import TEMPLATE_FUNCTIONS, Evaluator
 from lurewire.arm.deployments.linked import linked_parts
@@ -21,6 +20,7 @@ from lurewire.arm.deployments.naming import WrongSegments, provider_path
 from lurewire.arm.deployments.target import Level, Target
 from lurewire.arm.errors import InvalidTemplate
 from lurewire.core.resources import InvalidResourceId, ResourceId
+from lurewire.expressions import pointer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,11 +132,6 @@ class Declared:
         return self.id.key, full, typed, f"{self.id.type.lower()}/{full}"
 
 
-def invalid(where: str, problem: str) -> InvalidTemplate:
-    """The error of a template, at a JSON pointer."""
-    return InvalidTemplate(f"Deployment template validation failed: {problem}, at {where}.", target=where)
-
-
 def is_symbolic(template: dict[str, Any]) -> bool:
     """Whether the template is of the language version with symbolic names."""
     return template.get("languageVersion") == LANGUAGE_VERSION
@@ -146,16 +141,16 @@ def check_sections(template: dict[str, Any], levels: tuple[Level, ...], limits: 
     """Refuse what is missing, unknown or too much in a template; raises `InvalidTemplate`."""
     for name in ("$schema", "contentVersion", "resources"):
         if name not in template:
-            raise invalid("/", f"the required property '{name}' is missing")
+            raise InvalidTemplate.at("/", f"the required property '{name}' is missing")
     known = {level.value.lower() for level in levels}
     if str(template["$schema"]).lower().rstrip("#").rpartition("/")[2] not in known:
         wanted = " or ".join(level.value for level in levels)
-        raise invalid("/$schema", f"the schema is not that of a template for this scope, {wanted}")
+        raise InvalidTemplate.at("/$schema", f"the schema is not that of a template for this scope, {wanted}")
     if template.get("languageVersion") not in (None, LANGUAGE_VERSION):
-        raise invalid("/languageVersion", f"'languageVersion' is not supported but for {LANGUAGE_VERSION}")
+        raise InvalidTemplate.at("/languageVersion", f"'languageVersion' is not supported but for {LANGUAGE_VERSION}")
     other = sorted(set(template) - _SECTIONS)
     if other:
-        raise invalid(f"/{other[0]}", f"'{other[0]}' is not supported in a template")
+        raise InvalidTemplate.at(f"/{other[0]}", f"'{other[0]}' is not supported in a template")
     for name, kind, limit in (
         ("parameters", dict, "arm.template_parameters"),
         ("variables", dict, "arm.template_variables"),
@@ -165,9 +160,11 @@ def check_sections(template: dict[str, Any], levels: tuple[Level, ...], limits: 
         section = template.get(name)
         if section is not None and not isinstance(section, kind):
             what = "an object" if kind is dict else f"an array (symbolic names need languageVersion {LANGUAGE_VERSION})"
-            raise invalid(f"/{name}", f"'{name}' must be {what}")
+            raise InvalidTemplate.at(f"/{name}", f"'{name}' must be {what}")
         if section is not None and len(section) > limits[limit]:
-            raise invalid(f"/{name}", f"there are {len(section)} {name}, more than the limit of {limits[limit]}")
+            raise InvalidTemplate.at(
+                f"/{name}", f"there are {len(section)} {name}, more than the limit of {limits[limit]}"
+            )
 
 
 def declare(template: dict[str, Any], context: Context, target: Target, limits: Limits) -> list[Declared]:
@@ -177,12 +174,12 @@ def declare(template: dict[str, Any], context: Context, target: Target, limits: 
     for one in reader.section(template["resources"], "/resources", None):
         found.append(one)
         if len(found) > limits["arm.template_resources"]:
-            raise invalid("/resources", f"there are more than {limits['arm.template_resources']} resources")
+            raise InvalidTemplate.at("/resources", f"there are more than {limits['arm.template_resources']} resources")
     by_key: dict[str, Declared] = {}
     for one in found:
         twin = by_key.get(one.id.key)
         if one.deployed and twin is not None:
-            raise invalid(one.where, f"the resource '{one.id}' is defined twice, first at {twin.where}")
+            raise InvalidTemplate.at(one.where, f"the resource '{one.id}' is defined twice, first at {twin.where}")
         if one.deployed:
             by_key[one.id.key] = one
     return [replace(one, empty_loops=frozenset(reader.empty_loops)) for one in found] if reader.empty_loops else found
@@ -199,22 +196,24 @@ class _Reader:
 
     def section(self, section: Any, where: str, parent: tuple[str, str] | None) -> Iterator[Declared]:
         if not isinstance(section, dict if self._symbolic else list):
-            raise invalid(where, f"'resources' must be an {'object' if self._symbolic else 'array'}")
+            raise InvalidTemplate.at(where, f"'resources' must be an {'object' if self._symbolic else 'array'}")
         rows = section.items() if isinstance(section, dict) else enumerate(section)
         for key, raw in rows:
             yield from self._resource(raw, f"{where}/{pointer(str(key))}", parent, str(key) if self._symbolic else None)
 
     def _resource(self, raw: Any, where: str, parent: tuple[str, str] | None, symbol: str | None) -> Iterator[Declared]:
         if not isinstance(raw, dict):
-            raise invalid(where, "a resource must be an object")
+            raise InvalidTemplate.at(where, "a resource must be an object")
         for name in _REFUSED_IN_RESOURCE:
             if name in raw:
-                raise invalid(f"{where}/{name}", f"'{name}' is not supported in a resource")
+                raise InvalidTemplate.at(f"{where}/{name}", f"'{name}' is not supported in a resource")
         if "copy" not in raw:
             yield from self._one(raw, where, parent, symbol, {})
             return
         if parent is not None:
-            raise invalid(f"{where}/copy", "a resource inside another one cannot be copied: declare it beside that")
+            raise InvalidTemplate.at(
+                f"{where}/copy", "a resource inside another one cannot be copied: declare it beside that"
+            )
         loop = resource_loop(raw["copy"], self._evaluate, f"{where}/copy")
         if not loop.count:
             self.empty_loops.add((symbol or loop.name).lower())
@@ -241,7 +240,7 @@ class _Reader:
             if nested is None:
                 for key in ("subscriptionId", "resourceGroup"):
                     if key in raw:
-                        raise invalid(f"{where}/{key}", f"'{key}' is for nested deployments; use 'scope'")
+                        raise InvalidTemplate.at(f"{where}/{key}", f"'{key}' is for nested deployments; use 'scope'")
             declared = Declared(
                 where,
                 self._id(kind, name, raw, where) if nested is None else nested.target.deployment(name),
@@ -268,9 +267,9 @@ class _Reader:
 
     def _named(self, raw: dict[str, Any], where: str, parent: tuple[str, str] | None) -> tuple[str, str]:
         if not isinstance(raw.get("type"), str) or not isinstance(raw.get("name"), str):
-            raise invalid(where, "a resource needs a 'type' and a 'name'")
+            raise InvalidTemplate.at(where, "a resource needs a 'type' and a 'name'")
         if not isinstance(raw.get("apiVersion"), str) or not raw["apiVersion"]:
-            raise invalid(where, "a resource needs an 'apiVersion'")
+            raise InvalidTemplate.at(where, "a resource needs an 'apiVersion'")
         kind, name = self._text(raw, "type", where).strip("/"), self._text(raw, "name", where).strip("/")
         return (kind, name) if parent is None else (f"{parent[0]}/{kind}", f"{parent[1]}/{name}")
 
@@ -283,22 +282,26 @@ class _Reader:
                 scope = f"{self._target.prefix}/providers/{scope}"
             return ResourceId.parse(scope.rstrip("/") + provider_path(kind, name.split("/")))
         except WrongSegments as error:
-            raise invalid(f"{where}/name", f"{error}") from None
+            raise InvalidTemplate.at(f"{where}/name", f"{error}") from None
         except InvalidResourceId as error:
-            raise invalid(f"{where}/scope", f"{error}") from None
+            raise InvalidTemplate.at(f"{where}/scope", f"{error}") from None
 
     def _nested(self, raw: dict[str, Any], name: str, where: str, loops: dict[str, int]) -> Nested:
         if _DEPLOYMENT_NAME.fullmatch(name) is None:
-            raise invalid(f"{where}/name", "a deployment's name has 1 to 64 letters, digits, and any of '-_.()'")
+            raise InvalidTemplate.at(
+                f"{where}/name", "a deployment's name has 1 to 64 letters, digits, and any of '-_.()'"
+            )
         properties = raw.get("properties")
         if not isinstance(properties, dict):
-            raise invalid(f"{where}/properties", "a nested deployment needs 'properties'")
+            raise InvalidTemplate.at(f"{where}/properties", "a nested deployment needs 'properties'")
         other = sorted(key for key, value in properties.items() if key not in _NESTED_PROPERTIES and value is not None)
         if other:
-            raise invalid(f"{where}/properties/{other[0]}", f"'{other[0]}' is not supported in a nested deployment")
+            raise InvalidTemplate.at(
+                f"{where}/properties/{other[0]}", f"'{other[0]}' is not supported in a nested deployment"
+            )
         mode = self._evaluate(properties.get("mode", "Incremental"), f"{where}/properties/mode")
         if str(mode).lower() != "incremental":
-            raise invalid(f"{where}/properties/mode", "a nested deployment has the mode 'Incremental'")
+            raise InvalidTemplate.at(f"{where}/properties/mode", "a nested deployment has the mode 'Incremental'")
         template, link, parameters_link = linked_parts(properties, self._context, f"{where}/properties")
         parameters = unroll(properties.get("parameters") or {}, loops, self._evaluate, f"{where}/properties/parameters")
         inner = link is not None or self._is_inner(properties, f"{where}/properties/expressionEvaluationOptions")
@@ -309,12 +312,12 @@ class _Reader:
         default = "inner" if self._symbolic else "outer"
         options = properties.get("expressionEvaluationOptions") or {}
         if not isinstance(options, dict):
-            raise invalid(where, "'expressionEvaluationOptions' must be an object")
+            raise InvalidTemplate.at(where, "'expressionEvaluationOptions' must be an object")
         scope = str(self._evaluate(options.get("scope", default), f"{where}/scope")).lower()
         scope = default if scope == "notspecified" else scope
         if scope not in ("inner", "outer") or (self._symbolic and scope == "outer"):
             allowed = "inner" if self._symbolic else "inner or outer"
-            raise invalid(f"{where}/scope", f"the scope '{scope}' is not {allowed}")
+            raise InvalidTemplate.at(f"{where}/scope", f"the scope '{scope}' is not {allowed}")
         return scope == "inner"
 
     def _nested_target(self, raw: dict[str, Any], where: str) -> Target:
@@ -327,19 +330,21 @@ class _Reader:
                 subscription = self._text(raw, "subscriptionId", where)
             if raw.get("resourceGroup") is not None:
                 if subscription is None:
-                    raise invalid(f"{where}/resourceGroup", "'resourceGroup' needs a 'subscriptionId' at this scope")
+                    raise InvalidTemplate.at(
+                        f"{where}/resourceGroup", "'resourceGroup' needs a 'subscriptionId' at this scope"
+                    )
                 group = self._text(raw, "resourceGroup", where)
                 return Target.parse(f"/subscriptions/{subscription}/resourceGroups/{group}")
             if raw.get("subscriptionId") is not None:
                 return Target.parse(f"/subscriptions/{subscription}")
         except InvalidResourceId as error:
-            raise invalid(f"{where}/scope", f"{error}") from None
+            raise InvalidTemplate.at(f"{where}/scope", f"{error}") from None
         return self._target
 
     def _existing(self, raw: dict[str, Any], where: str) -> bool:
         existing = raw.get("existing", False)
         if not isinstance(existing, bool) or (existing and not self._symbolic):
-            raise invalid(
+            raise InvalidTemplate.at(
                 f"{where}/existing", f"'existing' is true or false, and needs languageVersion {LANGUAGE_VERSION}"
             )
         return existing
@@ -347,9 +352,11 @@ class _Reader:
     def _text(self, raw: dict[str, Any], key: str, where: str) -> str:
         found = self._context.watch(raw[key], TEMPLATE_FUNCTIONS, f"{where}/{key}")
         if not isinstance(found.value, str) or not found.value:
-            raise invalid(f"{where}/{key}", f"'{key}' must be a string that is not empty")
+            raise InvalidTemplate.at(f"{where}/{key}", f"'{key}' must be a string that is not empty")
         if found.secret:
-            raise invalid(f"{where}/{key}", f"'{key}' is shown to everybody: no secure parameter may be in it")
+            raise InvalidTemplate.at(
+                f"{where}/{key}", f"'{key}' is shown to everybody: no secure parameter may be in it"
+            )
         return found.value
 
     def _condition(self, raw: dict[str, Any], where: str) -> bool:
@@ -359,14 +366,16 @@ class _Reader:
         if isinstance(value, str) and value.lower() in ("true", "false"):
             return value.lower() == "true"
         if not isinstance(value, bool):
-            raise invalid(f"{where}/condition", "'condition' must be true or false")
+            raise InvalidTemplate.at(f"{where}/condition", "'condition' must be true or false")
         return value
 
     def _depends_on(self, raw: dict[str, Any], where: str) -> tuple[str, ...]:
         found = self._context.watch(raw.get("dependsOn") or [], TEMPLATE_FUNCTIONS, f"{where}/dependsOn")
         value = found.value
         if found.secret or not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-            raise invalid(f"{where}/dependsOn", "'dependsOn' must be an array of names and ids, none of them secret")
+            raise InvalidTemplate.at(
+                f"{where}/dependsOn", "'dependsOn' must be an array of names and ids, none of them secret"
+            )
         return tuple(value)
 
     @property

@@ -11,7 +11,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from lurewire.arm.deployments.complete import surplus, tracked
-from lurewire.arm.deployments.context import pointer
 from lurewire.arm.deployments.delta import Hidden, delta, has, masked, merged, paths
 from lurewire.arm.deployments.functions import TEMPLATE_FUNCTIONS
 from lurewire.arm.deployments.plan import NotDeployedYet, Plan
@@ -20,6 +19,7 @@ from lurewire.arm.deployments.show import warnings, warnings_of
 from lurewire.arm.errors import InvalidDeployment
 from lurewire.arm.identities import identities_of
 from lurewire.core.errors import Forbidden, WireError
+from lurewire.expressions import pointer
 
 if TYPE_CHECKING:
     from lurewire.arm.deployments.request import Request
