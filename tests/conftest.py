@@ -4,6 +4,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from lurewire.demo.api import Api
 from lurewire.demo.attackers import PROXY
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lurewire.supervisor import Running
+
+# A slow moment of the machine fails no test: as hypothesis has it in CI, of whose profile all the rest is kept.
+hypothesis_settings.register_profile(
+    "timeless", hypothesis_settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("timeless")
 
 FREE_PORTS = {
     "server.port": 0,
